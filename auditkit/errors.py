@@ -1,0 +1,60 @@
+"""The exceptions and warnings of auditkit, and the one way to show text that came from a file."""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+def show(text: object, limit: int = 80) -> str:
+    """Text from a file or an argument, made fit for a terminal line: escapes and line breaks are spelled out.
+
+    Parameters
+    ----------
+    text : object
+        Anything; `str` is taken of it.
+    limit : int
+        Longer texts are cut to this many characters, the last one an ellipsis.
+
+    Returns
+    -------
+    str
+        Printable text of one line: control, format (bidirectional) and separator characters appear as escapes.
+    """
+    out: list[str] = []
+    for character in str(text)[: 4 * limit]:
+        if character == " " or unicodedata.category(character)[0] not in "CZ":
+            out.append(character)
+        else:
+            out.append(character.encode("unicode_escape").decode("ascii"))
+    line = "".join(out)
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+class InputError(ValueError):
+    """Bad input: the message names the argument or file, the requirement and the value.
+
+    Parameters
+    ----------
+    message : str
+        One line, ``what: requirement, value``.
+    id : str
+        Stable identifier, for example ``AK-IO-001``; documented in docs/errors.md.
+    path : str, optional
+        The file that is at fault.
+    hint : str, optional
+        One line that names the way out.
+    """
+
+    def __init__(self, message: str, *, id: str = "AK-IN-001", path: str | None = None, hint: str | None = None):
+        super().__init__(message)
+        self.id = id
+        self.path = path
+        self.hint = hint
+
+
+class InternalError(RuntimeError):
+    """An invariant of auditkit itself is broken; nothing was concluded. Please report it."""
+
+
+class AuditWarning(UserWarning):
+    """Something about an audit that its reader should know. Also listed in the result's `warnings`."""

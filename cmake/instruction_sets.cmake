@@ -1,0 +1,25 @@
+# Compiles each *.inl once per instruction set into an object of its own; csrc/kernels/dispatch.cpp chooses at run time.
+# The baseline is the floor of the architecture, so a wheel runs on any machine of its tag.
+set(AUDITKIT_ISA_LEVELS baseline)
+set(AUDITKIT_ISA_FLAGS_baseline "")
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+  list(APPEND AUDITKIT_ISA_LEVELS avx2 avx512)
+  set(AUDITKIT_ISA_FLAGS_avx2 -mavx2 -mfma)
+  set(AUDITKIT_ISA_FLAGS_avx512 -mavx512f -mavx512dq -mavx512vl -mavx512bw -mfma -mprefer-vector-width=512)
+endif()
+
+function(auditkit_add_isa_kernels target)
+  foreach(inl IN LISTS ARGN)
+    get_filename_component(name ${inl} NAME_WE)
+    foreach(level IN LISTS AUDITKIT_ISA_LEVELS)
+      set(unit ${CMAKE_CURRENT_BINARY_DIR}/isa/${name}_${level}.cpp)
+      file(CONFIGURE OUTPUT ${unit} CONTENT "#define AUDITKIT_ISA ${level}\n#include \"${name}.inl\"\n" @ONLY)
+      set_source_files_properties(${unit} PROPERTIES COMPILE_OPTIONS
+        "${AUDITKIT_ISA_FLAGS_${level}};-O3;-fno-trapping-math;-ffp-contract=fast")
+      target_sources(${target} PRIVATE ${unit})
+    endforeach()
+  endforeach()
+  if("avx2" IN_LIST AUDITKIT_ISA_LEVELS)
+    target_compile_definitions(${target} PRIVATE AUDITKIT_HAVE_X86_LEVELS=1)
+  endif()
+endfunction()

@@ -1,0 +1,45 @@
+/// What every binding file shares: array types without silent casts, and the loop over broadcast cases.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <cstddef>
+#include <initializer_list>
+#include <span>
+#include <stdexcept>
+#include <string>
+
+#include "auditkit/parallel.hpp"
+
+namespace auditkit::bind {
+
+namespace py = pybind11;
+
+/// C-contiguous float64, never converted: bind arguments of this type with `.noconvert()`.
+using Array = py::array_t<double, py::array::c_style>;
+
+inline std::span<const double> view(const Array& array) {
+  return {array.data(), static_cast<std::size_t>(array.size())};
+}
+
+inline std::span<double> mutable_view(Array& array) {
+  return {array.mutable_data(), static_cast<std::size_t>(array.size())};
+}
+
+/// All arrays of a call have one length: the Python layer broadcasts, the binding re-checks for memory safety.
+inline std::size_t common_size(std::initializer_list<std::span<const double>> arrays) {
+  const std::size_t size = arrays.begin()->size();
+  for (const auto& array : arrays)
+    if (array.size() != size) throw py::value_error("all arrays must have the same length");
+  return size;
+}
+
+inline Array make_array(std::size_t size) { return Array(static_cast<py::ssize_t>(size)); }
+
+void register_build(py::module_& m);
+void register_special(py::module_& m);
+void register_epsilon_posterior(py::module_& m);
+void register_privacy_bounds(py::module_& m);
+
+}  // namespace auditkit::bind

@@ -1,0 +1,9 @@
+#include "arrays.hpp"
+
+PYBIND11_MODULE(_core, m) {
+  m.doc() = "Numerical core of auditkit. Not a public interface: use the functions of the auditkit packages.";
+  auditkit::bind::register_build(m);
+  auditkit::bind::register_special(m);
+  auditkit::bind::register_epsilon_posterior(m);
+  auditkit::bind::register_privacy_bounds(m);
+}

@@ -1,0 +1,72 @@
+#include "auditkit/dispatch.hpp"
+
+#include <cstdlib>
+#include <cstring>
+#include <initializer_list>
+
+namespace auditkit {
+
+#define AUDITKIT_DECLARE_LEVEL(level)                                                                 \
+  namespace isa_##level {                                                                             \
+  PanelSums line_panel(const PrivacyLine&, double, double, double, bool);                             \
+  double tail_panel(const BetaLaw&, const BetaPoint&, double, double);                                \
+  }                                                                                                   \
+  namespace {                                                                                         \
+  constexpr KernelTable kTable_##level{isa_##level::line_panel, isa_##level::tail_panel};             \
+  }
+
+AUDITKIT_DECLARE_LEVEL(baseline)
+#if defined(AUDITKIT_HAVE_X86_LEVELS)
+AUDITKIT_DECLARE_LEVEL(avx2)
+AUDITKIT_DECLARE_LEVEL(avx512)
+#endif
+
+namespace {
+
+Isa processor_isa() {
+#if defined(AUDITKIT_HAVE_X86_LEVELS)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512bw"))
+    return Isa::avx512;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return Isa::avx2;
+#endif
+  return Isa::baseline;
+}
+
+Isa choose() {
+  Isa best = processor_isa();
+  if (const char* cap = std::getenv("AUDITKIT_ISA")) {
+    for (const Isa level : {Isa::baseline, Isa::avx2, Isa::avx512})
+      if (std::strcmp(cap, isa_name(level)) == 0 && level < best) best = level;
+  }
+  return best;
+}
+
+}  // namespace
+
+const char* isa_name(Isa isa) {
+  switch (isa) {
+    case Isa::avx2: return "avx2";
+    case Isa::avx512: return "avx512";
+    case Isa::baseline: break;
+  }
+  return "baseline";
+}
+
+Isa active_isa() {
+  static const Isa chosen = choose();
+  return chosen;
+}
+
+const KernelTable& kernels() {
+  switch (active_isa()) {
+#if defined(AUDITKIT_HAVE_X86_LEVELS)
+    case Isa::avx512: return kTable_avx512;
+    case Isa::avx2: return kTable_avx2;
+#endif
+    default: return kTable_baseline;
+  }
+}
+
+}  // namespace auditkit
