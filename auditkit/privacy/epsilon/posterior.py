@@ -52,7 +52,7 @@ class _RatePosterior:
                 id="AK-DP-006",
             ) from None
         self._laws = np.stack(parameters)
-        self._delta: Floats = np.ascontiguousarray(deltas)
+        self._delta: Floats = deltas
 
     def _cases(self, *others: Floats) -> tuple[tuple[int, ...], Floats, Floats, list[Floats]]:
         """Everything broadcast against `others`, flattened for the core: shape, laws (4, n), delta (n,), others."""
@@ -64,7 +64,7 @@ class _RatePosterior:
                 f"not have shape {others[0].shape}",
                 id="AK-DP-006",
             ) from None
-        laws = np.ascontiguousarray(np.broadcast_to(self._laws, (4, *shape)).reshape(4, -1))
+        laws = np.stack([np.broadcast_to(row, shape).reshape(-1) for row in self._laws])
         flat = [np.ascontiguousarray(np.broadcast_to(array, shape).reshape(-1)) for array in (self._delta, *others)]
         return shape, laws, flat[0], flat[1:]
 
