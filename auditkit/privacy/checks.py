@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.privacy.evidence import Evidence
-from auditkit.privacy.rounding import round_up
+from auditkit.privacy.numbers import binomial_tail, round_up
 from auditkit.results import Check
-from auditkit.runtime import core
 
 HARD_CHECKS = frozenset({"bit-count", "permutation-null", "blind-baseline"})
 """Checks whose failure makes the design invalid."""
@@ -37,7 +36,7 @@ def bit_count(evidence: Evidence) -> Check:
     if n_in is None:
         return Check(name, "not-run", "the bits of canaries without a guess are not among the counts")
     n = evidence.n_units
-    p_value = min(1.0, 2.0 * min(_binomial_tail(n_in, n, 0.5), _binomial_tail(n - n_in, n, 0.5)))
+    p_value = min(1.0, 2.0 * min(binomial_tail(n_in, n, 0.5), binomial_tail(n - n_in, n, 0.5)))
     status = "fail" if p_value < 1e-4 else "warn" if p_value < 0.01 else "pass"
     judgement = {
         "fail": "fair coins would hardly ever do this: the coins or the bookkeeping are broken",
@@ -65,7 +64,7 @@ def units(evidence: Evidence) -> Check:
     _, repeats = np.unique(finite, return_counts=True)
     copies = int(repeats[repeats > 1].sum())
     details["rows_with_repeated_score"] = copies
-    coarse = repeats.size < finite.size / 20
+    coarse = repeats.size < finite.size / 10
     if not coarse and copies > max(1, finite.size // 100):
         text = (
             f"no unit column, and {copies:,} of {evidence.n_rows:,} rows repeat the score of another: "
@@ -177,7 +176,7 @@ def permutation_null(detections: int, shuffles: int, *, alpha: float, shuffled_u
     name = "permutation-null"
     if shuffles == 0:
         return Check(name, "not-run", "counts carry no scores to shuffle the bits against")
-    p_value = _binomial_tail(detections, shuffles, alpha)
+    p_value = binomial_tail(detections, shuffles, alpha)
     status = "fail" if p_value < 1e-6 else "warn" if p_value < 0.01 else "pass"
     judgement = "more than the level allows" if status != "pass" else f"the level allows {100 * alpha:g}%"
     text = f"bits shuffled {shuffles} times: a leak shown {detections} times ({judgement})"
@@ -233,13 +232,3 @@ def count_band_detections(
         missed = np.cumsum(labels, dtype=np.int32)[below - 1]
         detections += bool(np.any(below >= needed_below[missed]))
     return detections, scores.size
-
-
-def _binomial_tail(k: int, n: int, probability: float) -> float:
-    """P(X >= k) for X ~ Binomial(n, probability), as a regularised incomplete beta function."""
-    if k <= 0:
-        return 1.0
-    table = core.beta_tails(
-        np.array([float(k)]), np.array([n - k + 1.0]), np.array([probability]), np.array([1.0 - probability])
-    )
-    return float(table[0, 0])
