@@ -323,8 +323,8 @@ def test_area_and_rates_against_direct_counts():
             if np.mean(outside >= t) == fpr and np.mean(inside >= t) == tpr
         ]
         assert matches
-        assert upper == band_upper_limits(outside.size, 0.05)[round(fpr * outside.size)]
-        assert lower == 1 - band_upper_limits(inside.size, 0.05)[round((1 - tpr) * inside.size)]
+        assert upper == band_upper_limits(outside.size, 0.025)[round(fpr * outside.size)]
+        assert lower == 1 - band_upper_limits(inside.size, 0.025)[round((1 - tpr) * inside.size)]
     at_one_percent = summary["tpr_at_fpr"][1]
     threshold = min(t for t in [*np.unique(scores), np.inf] if np.mean(outside >= t) <= 0.01)
     assert at_one_percent["tpr"] == np.mean(inside >= threshold)

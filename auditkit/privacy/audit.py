@@ -114,7 +114,7 @@ def dp_estimate(
     question = Question(evidence, request.delta, request.alpha, request.seed)
     with clock.phase("bounds"):
         point = methods.operating_point(question)
-        bounds = {name: methods.bound(name, question, point) for name in request.methods}
+        bounds = methods.compute_bounds(request.methods, question, point)
         headline = bounds[request.methods[0]]
         detectable = methods.largest_detectable(evidence, delta=request.delta, alpha=request.alpha)
     with clock.phase("posterior"):
@@ -211,7 +211,7 @@ def _check_request(
         delta=one_delta(delta),
         alpha=check_alpha(alpha),
         claimed_epsilon=claim,
-        methods=methods.chosen_methods(evidence, inference),
+        methods=methods.chosen_methods(evidence, inference, delta=one_delta(delta)),
         verify=verify,
         seed=secrets.randbelow(_DRAWN_SEEDS) if seed is None else check_whole_seed(seed),
         conditions=tuple(parse_condition(expression) for expression in expressions),
@@ -389,8 +389,7 @@ def _contradicted(lower: float, claim: float, detectable: float) -> bool | None:
 def _sentence(answer: _Answer, evidence: Evidence, lower: float, conditions: tuple[Condition, ...]) -> str:
     request = answer.request
     kind = {"confidence": "confidence", "one-run": "one-run confidence"}.get(answer.headline.kind, "")
-    name = request.methods[0]
-    label = f"{100 * (1 - request.alpha):g}% {kind}, delta {request.delta:g}, {name}"
+    label = f"{100 * (1 - request.alpha):g}% {kind}, delta {request.delta:g}, {answer.headline.method}"
     limit = f"a perfect attack would show at most {round_up(answer.detectable)}"
     if lower > 0:
         found = f"epsilon at least {round_down(lower)} ({label})"

@@ -20,6 +20,7 @@ HARD_CHECKS = frozenset({"bit-count", "permutation-null", "blind-baseline"})
 
 SHUFFLES = 200
 _SHUFFLED_UNITS = 100_000
+_SHUFFLED_PER_CLASS = 10_000
 _FEW_UNITS = 50
 
 
@@ -198,12 +199,11 @@ def count_band_detections(
     seed: int,
     shuffles: int = SHUFFLES,
 ) -> tuple[int, int]:
-    """In how many shuffles of the bits the simultaneous bands show epsilon > 0, and the units in each
-    shuffle.
+    """In how many shuffles of the bits the bands show epsilon > 0, and the units in each shuffle.
 
     The bound is positive exactly when at some threshold the upper limits of the two error rates sum to less
     than 1 - delta: when, for the members missed there, enough units lie below it. Audits of more than
-    100,000 units are represented by a random part.
+    100,000 units are represented by a random part with at most 10,000 of each class.
 
     Notes
     -----
@@ -213,15 +213,12 @@ def count_band_detections(
 
     generator = np.random.default_rng([seed, 0x5E0F])
     if scores.size > _SHUFFLED_UNITS:
-        part = generator.choice(scores.size, _SHUFFLED_UNITS, replace=False)
-        scores, bits = scores[part], bits[part]
+        scores, bits = _part_of(scores, bits, generator)
     n_in = int(np.count_nonzero(bits))
     n_out = scores.size - n_in
-    if n_in == 0 or n_out == 0:
-        return 0, scores.size
     ordered = np.sort(scores)
     below = np.flatnonzero(np.diff(ordered) > 0) + 1  # units below each threshold between two distinct scores
-    missed_limit, false_limit = band_upper_limits(n_in, alpha), band_upper_limits(n_out, alpha)
+    missed_limit, false_limit = band_upper_limits(n_in, alpha / 2), band_upper_limits(n_out, alpha / 2)
     false_allowed = np.searchsorted(false_limit, 1.0 - delta - missed_limit, side="left") - 1
     needed_below = np.arange(n_in + 1) + n_out - false_allowed
     labels = np.zeros(scores.size, np.int8)
@@ -232,3 +229,15 @@ def count_band_detections(
         missed = np.cumsum(labels, dtype=np.int32)[below - 1]
         detections += bool(np.any(below >= needed_below[missed]))
     return detections, scores.size
+
+
+def _part_of(
+    scores: NDArray[np.float64], bits: NDArray[np.bool_], generator: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """A random part with a limited number of each class, whose band limits are quick to compute."""
+    kept = []
+    for members in (True, False):
+        place = np.flatnonzero(bits == members)
+        kept.append(generator.permutation(place)[:_SHUFFLED_PER_CLASS])
+    part = np.concatenate(kept)
+    return scores[part], bits[part]

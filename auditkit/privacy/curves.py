@@ -85,8 +85,8 @@ def roc_figure_from_scores(
     if band:
         from auditkit.privacy.epsilon.bands import band_upper_limits
 
-        fpr_upper = band_upper_limits(n_out, alpha)[false_kept].tolist()
-        tpr_lower = (1.0 - band_upper_limits(n_in, alpha)[n_in - true_kept]).tolist()
+        fpr_upper = band_upper_limits(n_out, alpha / 2)[false_kept].tolist()
+        tpr_lower = (1.0 - band_upper_limits(n_in, alpha / 2)[n_in - true_kept]).tolist()
     fpr = false_kept / n_out
     positive = fpr[fpr > 0]
     return {

@@ -87,19 +87,21 @@ def headline_method(evidence: Evidence) -> str:
     return "buehler" if evidence.scores is None else "bands"
 
 
-def methods_for(evidence: Evidence) -> tuple[str, ...]:
-    """All methods that apply, the headline first."""
+def methods_for(evidence: Evidence, *, delta: float) -> tuple[str, ...]:
+    """All methods that apply, the headline first: Katz's knows no delta, splits need two units of each class."""
     beside: tuple[str, ...]
     if evidence.design == "one-run":
         beside = ("one-run-fdp",)
     elif evidence.scores is None:
-        beside = ("clopper-pearson", "jeffreys", "katz-log", "gaussian")
+        beside = ("clopper-pearson", "jeffreys", *(("katz-log",) if delta == 0 else ()), "gaussian")
+    elif min(evidence.n_in or 0, evidence.n_out or 0) < 2:
+        beside = ("bonferroni",)
     else:
         beside = ("split", "multisplit", "bonferroni", "gaussian")
     return (headline_method(evidence), *beside)
 
 
-def chosen_methods(evidence: Evidence, inference: Iterable[str] | None) -> tuple[str, ...]:
+def chosen_methods(evidence: Evidence, inference: Iterable[str] | None, *, delta: float) -> tuple[str, ...]:
     """The headline and the methods asked for (None: all that apply).
 
     Raises
@@ -107,7 +109,7 @@ def chosen_methods(evidence: Evidence, inference: Iterable[str] | None) -> tuple
     InputError
         If a name is unknown or does not fit the evidence.
     """
-    fitting = methods_for(evidence)
+    fitting = methods_for(evidence, delta=delta)
     if inference is None:
         return fitting
     names = (inference,) if isinstance(inference, str) else tuple(inference)
@@ -121,8 +123,20 @@ def chosen_methods(evidence: Evidence, inference: Iterable[str] | None) -> tuple
     return (fitting[0], *(name for name in fitting[1:] if name in names))
 
 
-def bound(name: str, question: Question, point: OperatingPoint | None) -> EpsilonBound:
-    """The bound called `name`; what the design rests on is added to its assumptions."""
+def compute_bounds(
+    names: Iterable[str], question: Question, point: OperatingPoint | None
+) -> dict[str, EpsilonBound]:
+    """The bounds called `names`; those that need an operating point are left out where there is none."""
+    scores = question.evidence.scores is not None
+    return {
+        name: _labelled(name, question, point)
+        for name in names
+        if not (scores and point is None and name == "gaussian")
+    }
+
+
+def _labelled(name: str, question: Question, point: OperatingPoint | None) -> EpsilonBound:
+    """The bound called `name`, with what the design rests on added to its assumptions."""
     table = _COUNT_METHODS if question.evidence.scores is None else _SCORE_METHODS
     found = table[name](question, point)
     known = {assumption.id for assumption in found.assumptions}
