@@ -177,6 +177,20 @@ def test_posterior_counts_come_from_units_that_did_not_choose():
     )
 
 
+def test_posterior_and_one_run_bound_share_their_split():
+    evidence = EVIDENCE["one-run scores"]
+    bound = dp_estimate(evidence, delta=1e-5, seed=6).headline
+    certifying = ~methods.chosen_units(400, 6)
+    assert bound.details["canaries"] == certifying.sum()
+    scores, bits = evidence.scores[certifying], evidence.bits[certifying]
+    upper, lower = (bound.details[f"{side}_threshold"] for side in ("upper", "lower"))
+    guessed_in = scores >= (math.inf if upper is None else upper)
+    guessed_out = scores <= (-math.inf if lower is None else lower)
+    assert bound.counts.tp == np.sum(guessed_in & bits)
+    assert bound.counts.tn == np.sum(guessed_out & ~bits)
+    assert bound.details["guesses"] == np.sum(guessed_in | guessed_out)
+
+
 def test_same_seed_same_result_and_drawn_seeds_are_recorded():
     evidence = EVIDENCE["one-run scores"]
     first, second = (dp_estimate(evidence, delta=1e-5, seed=5).to_dict() for _ in range(2))
@@ -260,16 +274,17 @@ def test_check_answers_conditions_later():
 def test_inference_chooses_what_stands_beside_the_headline():
     evidence = EVIDENCE["counts"]
     assert list(dp_estimate(evidence, delta=1e-5, inference=()).bounds) == ["buehler"]
-    chosen = dp_estimate(evidence, delta=1e-5, inference=("katz-log", "clopper-pearson"))
-    assert list(chosen.bounds) == ["buehler", "clopper-pearson", "katz-log"]
+    chosen = dp_estimate(evidence, delta=1e-5, inference=("jeffreys", "clopper-pearson"))
+    assert list(chosen.bounds) == ["buehler", "clopper-pearson", "jeffreys"]
     assert [e.name for e in chosen.estimates] == [
         "epsilon",
         "epsilon_posterior",
         "epsilon_clopper_pearson",
-        "epsilon_katz_log",
+        "epsilon_jeffreys",
     ]
-    assert chosen.bounds["katz-log"].kind == "approximate"
-    for bad in ("bands", "magic"):
+    assert chosen.bounds["jeffreys"].kind == "approximate"
+    assert dp_estimate(evidence, delta=0.0).bounds["katz-log"].kind == "approximate"
+    for bad in ("bands", "magic", "katz-log"):  # the last knows no delta
         with pytest.raises(InputError, match=bad) as caught:
             dp_estimate(evidence, delta=1e-5, inference=(bad,))
         assert caught.value.id == "AK-AU-005"

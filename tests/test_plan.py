@@ -17,8 +17,8 @@ def binomial(k, n, p):
 
 
 def one_run_power(canaries, claim, delta, alpha, accuracy):
-    """Probability that the one-run bound of the certifying three quarters exceeds the claim, outcome by outcome."""
-    guessed = canaries - canaries // 4
+    """Probability that the bound of the certifying three quarters exceeds the claim, outcome by outcome."""
+    guessed = canaries - min(max(1, round(canaries / 4)), canaries - 1)
     return sum(
         binomial(v, guessed, accuracy)
         for v in range(guessed + 1)
@@ -44,11 +44,11 @@ def test_one_run_plan_reaches_its_power_and_says_the_least_possible_size():
     assert one_run_power(plan.units // 2, 1.0, 1e-5, 0.05, accuracy) < 0.8
 
     def perfect(canaries):
-        guessed = canaries - canaries // 4
+        guessed = canaries - min(max(1, round(canaries / 4)), canaries - 1)
         return one_run_bound(canaries=guessed, guesses=guessed, correct=guessed, delta=1e-5).epsilon
 
     assert perfect(plan.perfect_attack_units) > 1.0
-    assert all(perfect(n) <= 1.0 for n in range(1, plan.perfect_attack_units))
+    assert all(perfect(n) <= 1.0 for n in range(2, plan.perfect_attack_units))
     assert plan.perfect_attack_units <= plan.units
 
 

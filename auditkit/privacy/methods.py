@@ -19,12 +19,16 @@ from auditkit.privacy.epsilon.bands import band_epsilon, score_bound
 from auditkit.privacy.epsilon.bounds import (
     buehler,
     clopper_pearson,
-    detectable_epsilon,
     gaussian_bound,
     jeffreys,
     katz_log,
 )
-from auditkit.privacy.epsilon.one_run import one_run_bound, one_run_fdp_bound, one_run_score_bound
+from auditkit.privacy.epsilon.one_run import (
+    detectable_epsilon,
+    one_run_bound,
+    one_run_fdp_bound,
+    one_run_score_bound,
+)
 from auditkit.privacy.evidence import Evidence
 from auditkit.results import Counts, EpsilonBound
 
@@ -145,16 +149,25 @@ def _labelled(name: str, question: Question, point: OperatingPoint | None) -> Ep
 
 
 def largest_detectable(evidence: Evidence, *, delta: float, alpha: float) -> float:
-    """The headline bound of a perfect attack with these units; 0 where a class is empty."""
-    if evidence.design == "one-run":
-        n = evidence.n_units
-        guessed = n - chosen_size(n) if evidence.scores is not None else n
-        bound = one_run_bound(canaries=guessed, guesses=guessed, correct=guessed, delta=delta, alpha=alpha)
-        return bound.epsilon
-    if not (evidence.n_in and evidence.n_out):
+    """The headline bound of a perfect attack with these units; 0 where a class is empty.
+
+    For one-run counts the perfect attack makes as many guesses as serve it best, all of them right.
+    """
+    n_in, n_out = evidence.n_in, evidence.n_out
+    if evidence.design == "one-run" and evidence.counts is not None:
+        guesses = np.append(np.geomspace(1, evidence.n_units, 40).astype(np.int64), evidence.n_rows)
+        return max(
+            one_run_bound(
+                canaries=evidence.n_units, guesses=int(r), correct=int(r), delta=delta, alpha=alpha
+            ).epsilon
+            for r in np.unique(guesses)
+        )
+    if not n_in or not n_out:
         return 0.0
-    design = "independent" if evidence.scores is None else "scores"
-    return detectable_epsilon(design, n_in=evidence.n_in, n_out=evidence.n_out, delta=delta, alpha=alpha)
+    kind = "scores" if evidence.counts is None else "counts"
+    return detectable_epsilon(
+        evidence.design, n_in=n_in, n_out=n_out, delta=delta, alpha=alpha, evidence=kind
+    )
 
 
 def operating_point(question: Question) -> OperatingPoint | None:
@@ -231,15 +244,17 @@ def count_null_detections(question: Question) -> tuple[int, int, int]:
 
 
 def chosen_size(n: int) -> int:
-    """How many of `n` units choose the threshold."""
-    return int(CHOOSE_FRACTION * n)
+    """How many of `n` >= 2 units choose the threshold: a quarter, but never none and never all."""
+    return min(max(1, round(CHOOSE_FRACTION * n)), n - 1)
 
 
 def chosen_units(n: int, seed: int) -> NDArray[np.bool_]:
-    """A random quarter of `n` units as a mask: the same for a seed, drawn without looking at the bits."""
-    order = np.random.default_rng([seed, 0x5911]).permutation(n)
+    """A random quarter of `n` units as a mask, drawn without looking at the bits.
+
+    The very split of `one_run_score_bound` with the same seed, so that bound and posterior speak of the same units.
+    """
     mask = np.zeros(n, np.bool_)
-    mask[order[: chosen_size(n)]] = True
+    mask[np.random.default_rng(seed).permutation(n)[: chosen_size(n)]] = True
     return mask
 
 
