@@ -1,0 +1,183 @@
+"""``auditkit dp-estimate``: from outcomes of a membership attack to what may be said about epsilon."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from auditkit.cli._common import (
+    EXIT_FINDING,
+    EXIT_OK,
+    EXIT_UNDECIDED,
+    EXIT_USAGE,
+    Jobs,
+    Option,
+    Session,
+    Text,
+    Verb,
+    check_reports,
+    publish,
+)
+from auditkit.errors import InputError, show
+
+if TYPE_CHECKING:
+    from auditkit.privacy.evidence import Evidence
+    from auditkit.results import DPEstimate
+
+DESIGNS = ("independent", "one-run", "post-hoc")
+DESIGN_HINT = (
+    "one-run: fair coins over canaries of one training run; independent: one training run, or one independent draw, "
+    "a unit; post-hoc: membership was not randomised by you"
+)
+EVIDENCE_HINT = "give --scores FILE --design one-run|independent|post-hoc, or --counts TP,FN,FP,TN"
+COUNT_LIMIT = 10**9
+
+
+@click.command("dp-estimate", cls=Verb)
+@click.argument("model", required=False, type=click.Path())
+@click.option("--scores", cls=Option, type=click.Path(), metavar="FILE",
+              help="Attack scores: .npz or .csv with scores, bits and optionally unit; - reads CSV from standard input.")
+@click.option("--counts", cls=Option, type=Text(), metavar="TP,FN,FP,TN",
+              help="Outcomes of an attack whose threshold was fixed beforehand.")
+@click.option("--design", cls=Option, type=click.Choice(DESIGNS),
+              help="How membership came about; needed with --scores, independent for --counts.")
+@click.option("--canaries", cls=Option, type=int, metavar="M",
+              help="All canaries of a one-run audit, those without a guess included.")
+@click.option("--direction-fixed", cls=Option, is_flag=True,
+              help="For --counts: that high scores mean members was settled beforehand.")
+@click.option("--delta", cls=Option, type=float, metavar="D", help="The delta at which epsilon is read. Required.")
+@click.option("--alpha", cls=Option, type=float, default=0.05, show_default=True, metavar="A",
+              help="Error allowed: 1 - alpha is the confidence.")
+@click.option("--claimed-epsilon", cls=Option, type=float, metavar="E", help="The epsilon that was promised.")
+@click.option("--fail-on", cls=Option, type=Text(), multiple=True, metavar="EXPR",
+              help="Exit with 1 if this holds, for example 'epsilon_lower>2'. May be repeated.")
+@click.option("--undecided", cls=Option, type=click.Choice(["pass", "fail"]),
+              help="Exit with 0 or 1 instead of 4 when the data cannot decide.")
+@click.option("--report", cls=Option, type=Text(), multiple=True, metavar="FILE",
+              help="Write a report, .html, .md or .json. May be repeated.")
+@click.option("--seed", cls=Option, type=int, metavar="N", help="Seed of the random split; drawn and recorded if left out.")
+@click.option("--jobs", cls=Option, type=Jobs(), default="auto", show_default=True,
+              help="Threads; results never depend on it.")
+@click.pass_obj
+def command(
+    session: Session,
+    /,
+    model: str | None,
+    scores: str | None,
+    counts: str | None,
+    design: str | None,
+    canaries: int | None,
+    direction_fixed: bool,
+    delta: float | None,
+    undecided: str | None,
+    report: tuple[str, ...],
+    jobs: int | str,
+    **settings: Any,
+) -> int:
+    """How much privacy does a model really leak?
+
+    A lower bound on epsilon with its confidence, from what a membership attack saw. MODEL, if given, is only hashed,
+    never opened: a weights file alone holds no evidence.
+
+    \b
+    Example:
+      auditkit dp-estimate model.pt --scores canaries.npz --design one-run \\
+        --delta 1e-5 --claimed-epsilon 2 --fail-on 'epsilon_lower>2' \\
+        --report audit.html
+    """
+    _check_options(model, scores, counts, design, canaries, direction_fixed, delta)
+    check_reports(report, [path for path in (model, scores) if path and path != "-"])
+    parsed = None if counts is None else parse_counts(counts)
+    fingerprint = None if model is None else _fingerprint(model)
+
+    from auditkit.privacy import Evidence, dp_estimate
+    from auditkit.runtime import set_num_threads
+
+    if isinstance(jobs, int):
+        set_num_threads(jobs)
+    if parsed is None:
+        evidence = Evidence.from_file(scores, design=design)
+    else:
+        evidence = Evidence.from_counts(
+            *parsed, design=design or "independent", canaries=canaries, direction_fixed=direction_fixed
+        )
+    with session.progress() as progress:
+        result = dp_estimate(evidence, delta=delta, progress=progress, **settings)
+    if fingerprint is not None:
+        result = replace(result, inputs={**result.inputs, "model": fingerprint})
+    publish(session, result.to_dict(), report)
+    return exit_code(result, undecided)
+
+
+def exit_code(result: DPEstimate, undecided: str | None) -> int:
+    """2 for an invalid design; else what the conditions say, and 0 where there are none."""
+    if result.verdict.status == "invalid-design":
+        return EXIT_USAGE
+    outcomes = [condition.value for condition in result.verdict.conditions]
+    if True in outcomes:
+        return EXIT_FINDING
+    if None in outcomes:
+        return {"pass": EXIT_OK, "fail": EXIT_FINDING, None: EXIT_UNDECIDED}[undecided]
+    return EXIT_OK
+
+
+def parse_counts(text: str) -> tuple[int, int, int, int]:
+    """Four whole numbers from 0 to 1e9, separated by commas; anything else is an InputError that says what came."""
+    fields = [field.strip(" ") for field in text.split(",")]
+    if len(fields) != 4:
+        raise InputError(
+            f"--counts: must be four numbers TP,FN,FP,TN, not {len(fields)}: {show(repr(text))}",
+            id="AK-CL-009",
+            hint="members guessed in, members guessed out, non-members guessed in, non-members guessed out",
+        )
+    numbers = []
+    for name, field in zip(("TP", "FN", "FP", "TN"), fields, strict=True):
+        if not re.fullmatch(r"[0-9]{1,10}", field) or int(field) > COUNT_LIMIT:
+            raise InputError(
+                f"--counts: {name} must be a whole number from 0 to {COUNT_LIMIT:,}, not {show(repr(field))}",
+                id="AK-CL-009",
+            )
+        numbers.append(int(field))
+    return numbers[0], numbers[1], numbers[2], numbers[3]
+
+
+def _check_options(
+    model: str | None,
+    scores: str | None,
+    counts: str | None,
+    design: str | None,
+    canaries: int | None,
+    direction_fixed: bool,
+    delta: float | None,
+) -> None:
+    """Exactly one source of evidence, with the options that belong to it."""
+    if scores is None and counts is None:
+        what = f"{show(model)}: a weights file alone holds no evidence" if model else "evidence: none was given"
+        raise InputError(what, id="AK-CL-005", path=model, hint=EVIDENCE_HINT)
+    if scores is not None and counts is not None:
+        raise InputError("--scores and --counts: only one of them may be given", id="AK-CL-005", hint=EVIDENCE_HINT)
+    if delta is None:
+        raise InputError(
+            "--delta: required, it has no default", id="AK-CL-011", hint="the delta of the claim, for example --delta 1e-5"
+        )
+    if scores is None:
+        return
+    if design is None:
+        raise InputError("--design: required with --scores, no default could be right", id="AK-CL-010", hint=DESIGN_HINT)
+    for name, given in (("--canaries", canaries is not None), ("--direction-fixed", direction_fixed)):
+        if given:
+            raise InputError(f"{name}: belongs to --counts, not to --scores", id="AK-CL-006")
+
+
+def _fingerprint(model: str) -> dict[str, Any]:
+    from pathlib import Path
+
+    from auditkit.io.fingerprint import fingerprint
+
+    if model == "-":
+        raise InputError("MODEL: a model is never read from standard input", id="AK-CL-012", hint="name its file")
+    digest = fingerprint(model)
+    return {"name": Path(model).name, "sha256": digest.sha256, "bytes": digest.bytes}
