@@ -60,8 +60,9 @@ class Option(click.Option):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
+        self.key = max(self.opts, key=len).removeprefix("--")
         if self.configurable:
-            self.envvar = f"AUDITKIT_{(self.name or '').upper()}"
+            self.envvar = f"AUDITKIT_{self.key.replace('-', '_').upper()}"
 
 
 class CommandLineOption(Option):
@@ -137,10 +138,13 @@ class Session:
     def guess(cls, arguments: Sequence[str]) -> Session:
         """What the raw arguments say about errors that come before the options are understood."""
         wanted = "text"
-        for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
-            word = following if argument == "--format" else argument.removeprefix("--format=")
-            wanted = word if word in FORMATS and argument.startswith("--format") else wanted
-        return cls(output_format=wanted, verbose=2 if "-vv" in arguments else 0)
+        for i, argument in enumerate(arguments):
+            if argument == "--format" and arguments[i + 1 : i + 2]:
+                wanted = arguments[i + 1]
+            elif argument.startswith("--format="):
+                wanted = argument.removeprefix("--format=")
+        known = wanted if wanted in FORMATS else "text"
+        return cls(output_format=known, verbose=2 if "-vv" in arguments else 0)
 
     def adopt(self, values: dict[str, Any], ctx: click.Context) -> None:
         """Take over the parsed common options."""

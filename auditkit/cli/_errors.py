@@ -90,13 +90,25 @@ def _origin(error: click.BadParameter) -> str:
     if context is not None:
         source = context.get_parameter_source(name)
         if source is ParameterSource.DEFAULT_MAP:
-            return f"{context.meta[CONFIG_ORIGINS][name]}: {name.replace('_', '-')}"
+            return f"{context.meta[CONFIG_ORIGINS][name]}: {max(parameter.opts, key=len).removeprefix('--')}"
         if source is ParameterSource.ENVIRONMENT:
             return str(parameter.envvar)
     return max(parameter.opts, key=len) if isinstance(parameter, click.Option) else parameter.human_readable_name
 
 
 def _plain(message: str) -> str:
-    """click's sentence in the form of ours: no capital, no full stop."""
-    text = re.sub(r"^Option '(-[^']+)' ", "", one_line(message)).removesuffix(".")
+    """click's sentence in the form of ours: the requirement, then the value; no capital, no full stop."""
+    text = one_line(message).removesuffix(".")
+    for pattern, form in _FORMS:
+        text = re.sub(pattern, form, text)
     return text[:1].lower() + text[1:] if text[1:2].islower() else text
+
+
+_FORMS = (
+    (r"^(.*) is not a valid float$", r"must be a number, not \1"),
+    (r"^(.*) is not a valid integer$", r"must be a whole number, not \1"),
+    (r"^(.*) is not a valid boolean\b.*$", r"must be true or false, not \1"),
+    (r"^(.*) is not one of (.*)$", r"must be one of \2, not \1"),
+    (r"^Option '-[^']+' requires an argument$", "needs a value"),
+    (r"^Option '-[^']+' does not take a value$", "takes no value"),
+)

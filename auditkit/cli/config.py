@@ -92,7 +92,7 @@ def show_settings(ctx: click.Context, session: Session) -> str:
         if isinstance(param, Option) and param.configurable:
             name = param.name or ""
             value = ctx.params[name] if name in ctx.params else getattr(session, name)
-            rows.append((_key(param), value, _origin(ctx, param)))
+            rows.append((param.key, value, _origin(ctx, param)))
     if session.output_format != "text":
         found = {key: {"value": value, "origin": origin} for key, value, origin in rows}
         return json.dumps(found, indent=2 if session.output_format == "json" else None, ensure_ascii=False)
@@ -141,11 +141,7 @@ def _verbs(ctx: click.Context) -> dict[str, click.Command]:
 
 def _options(command: click.Command) -> dict[str, Option]:
     """The configurable options of a verb by their keys, spelled with dashes."""
-    return {_key(param): param for param in command.params if isinstance(param, Option) and param.configurable}
-
-
-def _key(option: click.Option) -> str:
-    return max(option.opts, key=len).removeprefix("--")
+    return {param.key: param for param in command.params if isinstance(param, Option) and param.configurable}
 
 
 def _checked(

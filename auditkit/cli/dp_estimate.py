@@ -44,6 +44,8 @@ COUNT_LIMIT = 10**9
               help="Outcomes of an attack whose threshold was fixed beforehand.")
 @click.option("--design", cls=Option, type=click.Choice(DESIGNS),
               help="How membership came about; needed with --scores, independent for --counts.")
+@click.option("--inference", cls=Option, type=Text(), multiple=True, metavar="NAME",
+              help="Compute only this bound beside the headline, not all that apply. May be repeated.")
 @click.option("--canaries", cls=Option, type=int, metavar="M",
               help="All canaries of a one-run audit, those without a guess included.")
 @click.option("--direction-fixed", cls=Option, is_flag=True,
@@ -72,6 +74,7 @@ def command(
     canaries: int | None,
     direction_fixed: bool,
     delta: float | None,
+    inference: tuple[str, ...],
     undecided: str | None,
     report: tuple[str, ...],
     jobs: int | str,
@@ -105,7 +108,7 @@ def command(
             *parsed, design=design or "independent", canaries=canaries, direction_fixed=direction_fixed
         )
     with session.progress() as progress:
-        result = dp_estimate(evidence, delta=delta, progress=progress, **settings)
+        result = dp_estimate(evidence, delta=delta, inference=inference or None, progress=progress, **settings)
     if fingerprint is not None:
         result = replace(result, inputs={**result.inputs, "model": fingerprint})
     publish(session, result.to_dict(), report)
@@ -154,6 +157,8 @@ def _check_options(
     delta: float | None,
 ) -> None:
     """Exactly one source of evidence, with the options that belong to it."""
+    if model is not None:
+        _check_model(model)
     if scores is None and counts is None:
         what = f"{show(model)}: a weights file alone holds no evidence" if model else "evidence: none was given"
         raise InputError(what, id="AK-CL-005", path=model, hint=EVIDENCE_HINT)
@@ -172,12 +177,18 @@ def _check_options(
             raise InputError(f"{name}: belongs to --counts, not to --scores", id="AK-CL-006")
 
 
+def _check_model(model: str) -> None:
+    from auditkit.io.fingerprint import require_file
+
+    if model == "-":
+        raise InputError("MODEL: a model is never read from standard input", id="AK-CL-012", hint="name its file")
+    require_file(model)
+
+
 def _fingerprint(model: str) -> dict[str, Any]:
     from pathlib import Path
 
     from auditkit.io.fingerprint import fingerprint
 
-    if model == "-":
-        raise InputError("MODEL: a model is never read from standard input", id="AK-CL-012", hint="name its file")
     digest = fingerprint(model)
     return {"name": Path(model).name, "sha256": digest.sha256, "bytes": digest.bytes}

@@ -40,25 +40,34 @@ def fingerprint(path: str | Path) -> Fingerprint:
         If the file is missing, unreadable, no regular file, empty, changes while it is read, or is the pointer that
         Git LFS leaves in place of a file.
     """
+    descriptor = _open_regular(path)
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        announced = os.fstat(descriptor).st_size
+        digest, size, start = hashlib.sha256(), 0, b""
+        while chunk := file.read(_CHUNK):
+            start = start or chunk[: len(_POINTER)]
+            digest.update(chunk)
+            size += len(chunk)
+    _refuse_what_is_no_content(show(path), str(path), start, size, announced)
+    return Fingerprint(digest.hexdigest(), size)
+
+
+def require_file(path: str | Path) -> None:
+    """Raise the InputError that `fingerprint` would raise for a file that cannot be opened, without reading it."""
+    os.close(_open_regular(path))
+
+
+def _open_regular(path: str | Path) -> int:
     name = show(path)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or show(error)
         raise InputError(f"{name}: must be a readable file: {reason}", id="AK-IO-001", path=str(path)) from None
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError(
-                f"{name}: must be a regular file, not a folder, pipe or device", id="AK-IO-002", path=str(path)
-            )
-        digest, size, start = hashlib.sha256(), 0, b""
-        while chunk := file.read(_CHUNK):
-            start = start or chunk[: len(_POINTER)]
-            digest.update(chunk)
-            size += len(chunk)
-    _refuse_what_is_no_content(name, str(path), start, size, status.st_size)
-    return Fingerprint(digest.hexdigest(), size)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise InputError(f"{name}: must be a regular file, not a folder, pipe or device", id="AK-IO-002", path=str(path))
 
 
 def _refuse_what_is_no_content(name: str, path: str, start: bytes, size: int, announced: int) -> None:
