@@ -1,4 +1,4 @@
-"""What works on this machine: versions, build, resources, and a self-test of the kernels against reference values."""
+"""What works on this machine: versions, build, resources, and a self-test of the kernels."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def diagnose() -> dict[str, Any]:
     -------
     dict
         Schema ``auditkit/doctor/1``: ``versions``, ``platform``, ``build`` (None without a compiled core),
-        ``packages`` and ``extras`` (version or None), ``threads``, ``memory_bytes``, ``warnings``, ``self_test``.
+        ``packages`` and ``extras`` (version or None), ``threads``, ``memory_bytes``, ``warnings`` and
+        ``self_test``.
 
     Notes
     -----
@@ -70,8 +71,8 @@ def name_conflicts() -> list[str]:
     """Warnings about other distributions that install a package called ``auditkit`` into this environment."""
     owners = sorted(set(importlib.metadata.packages_distributions().get("auditkit", [])) - {DISTRIBUTION})
     return [
-        f"{show(owner)} {_version(owner) or ''} also installs a package and command named auditkit, and overwrites "
-        f"files of {DISTRIBUTION} or is overwritten: use an environment without it"
+        f"{show(owner)} {_version(owner) or ''} also installs a package and command named auditkit; the two "
+        f"overwrite each other's files: keep {DISTRIBUTION} in an environment without it"
         for owner in owners
     ]
 
@@ -116,11 +117,11 @@ def _special(function: str, x: float) -> Callable[[], float]:
     return compute
 
 
-def _posterior(kind: str, method: str, argument: float, tp: int, fn: int, fp: int, tn: int, **more: float) -> Any:
+def _posterior(kind: str, method: str, argument: float, **arguments: float) -> Callable[[], float]:
     def compute() -> float:
         from auditkit import privacy
 
-        posterior = getattr(privacy, kind)(tp=tp, fn=fn, fp=fp, tn=tn, **more)
+        posterior = getattr(privacy, kind)(**arguments)
         return float(getattr(posterior, method)(argument))
 
     return compute
@@ -142,7 +143,9 @@ def _separated_scores(n: int) -> Callable[[], float]:
         from auditkit import privacy
 
         scores = np.arange(2.0 * n)
-        return float(privacy.score_bound(scores[n:], scores[:n], delta=1e-5, alpha=0.05, method="bands").epsilon)
+        return float(
+            privacy.score_bound(scores[n:], scores[:n], delta=1e-5, alpha=0.05, method="bands").epsilon
+        )
 
     return compute
 
@@ -179,12 +182,20 @@ SELF_TESTS = (
         4.074823459335447,
         1e-9,
     ),
-    SelfTest("Gaussian posterior, quantile", _posterior("MuPosterior", "ppf", 0.05, **_BALANCED), 2.4812542297416889, 1e-8),
+    SelfTest(
+        "Gaussian posterior, quantile",
+        _posterior("MuPosterior", "ppf", 0.05, **_BALANCED),
+        2.4812542297416889,
+        1e-8,
+    ),
     SelfTest("Clopper-Pearson bound", _bound("clopper_pearson", **_BALANCED), 1.9879624244547273, 1e-9),
     SelfTest("Buehler bound, perfect attack", _bound("buehler", **_PERFECT), 3.4929551269936266, 1e-6),
     SelfTest("score bands, separated scores", _separated_scores(20), 1.04224746438882, 1e-6),
     SelfTest(
-        "one-run bound", _bound("one_run_bound", canaries=1000, guesses=100, correct=90), 1.6261434806957262, 1e-7
+        "one-run bound",
+        _bound("one_run_bound", canaries=1000, guesses=100, correct=90),
+        1.6261434806957262,
+        1e-7,
     ),
     SelfTest(
         "one-run bound, Gaussian family",
@@ -193,4 +204,4 @@ SELF_TESTS = (
         5e-6,
     ),
 )
-"""References: high-precision evaluations of the integrals and binomial sums in docs/theory, made independently of the kernels."""
+"""References: high-precision evaluations of the integrals and sums, made independently of the kernels."""

@@ -1,11 +1,11 @@
-"""Makes auditkit/demo/scores.npz and provenance.json: a real model, real canaries, and the scores an attack saw.
+"""Makes auditkit/demo/scores.npz and provenance.json: a real model, real canaries, and what an attack saw.
 
-A random forest learns the handwritten digits that ship with scikit-learn. 600 of the 1,797 records are canaries: they
-carry a wrong label, and a fair coin decides for each whether the forest gets to see it. The attack's score of a canary
-is the log-odds that the finished forest gives to the wrong label.
+A random forest learns the handwritten digits that ship with scikit-learn. 600 of the 1,797 records are
+canaries: they carry a wrong label, and a fair coin decides for each whether the forest gets to see it. The
+attack's score of a canary is the log-odds that the finished forest gives to the wrong label.
 
-The forest is chosen to teach something: seen by its predictions it has hardly memorised anything, seen by its
-probabilities it leaks. Run it again with ``python tools/make_demo_scores.py``; equal versions give equal bytes.
+The depth of the trees is chosen to teach something: judged by its predictions the forest has hardly memorised
+anything, judged by its probabilities it leaks. Equal versions give equal bytes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def train_and_attack() -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
     label[canary] = (digits.target[canary] + rng.integers(1, 10, CANARIES)) % 10
     bits = rng.random(CANARIES) < 0.5
     seen = np.concatenate([rest, canary[bits]])
-    forest = RandomForestClassifier(TREES, max_depth=DEPTH, random_state=SEED).fit(digits.data[seen], label[seen])
+    forest = RandomForestClassifier(TREES, max_depth=DEPTH, random_state=SEED).fit(
+        digits.data[seen], label[seen]
+    )
 
     probability = forest.predict_proba(digits.data[canary])[np.arange(CANARIES), label[canary]]
     scores = np.round(np.log((probability + SMOOTHING) / (1 - probability + SMOOTHING)), DECIMALS)
@@ -61,7 +63,9 @@ def npz_bytes(**arrays: np.ndarray) -> bytes:
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as file:
         for name, array in arrays.items():
             content = io.BytesIO()
-            np.lib.format.write_array(content, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
+            np.lib.format.write_array(
+                content, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False
+            )
             member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
             member.external_attr = 0o644 << 16
             file.writestr(member, content.getvalue())

@@ -1,1 +1,1 @@
-"""The command line: click commands, one file a verb. They read options and write streams; the answers come from elsewhere."""
+"""The command line, one file a verb: reads options and writes streams; the answers come from elsewhere."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -26,13 +27,13 @@ EXIT_UNDECIDED = 4
 
 CONTEXT_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 CONFIG_ORIGINS = "auditkit.config-origins"
-"""Key of `click.Context.meta`: for each parameter set by a configuration file, the file and table it stands in."""
+"""Key of `click.Context.meta`: the file and table of each parameter that a configuration file set."""
 
 FORMATS = ("text", "json", "jsonl")
 
 
-class Text(click.ParamType):
-    """A string; several in one environment variable are separated by semicolons, since expressions hold spaces."""
+class Text(click.ParamType):  # type: ignore[type-arg]
+    """A string; several in an environment variable are parted by semicolons, as expressions hold spaces."""
 
     name = "text"
     envvar_list_splitter = ";"
@@ -41,16 +42,18 @@ class Text(click.ParamType):
         return str(value)
 
 
-class Jobs(click.ParamType):
+class Jobs(click.ParamType):  # type: ignore[type-arg]
     """A number of threads, or ``auto``."""
 
     name = "N|auto"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
         text = str(value)
-        if text == "auto" or (text.isascii() and text.isdecimal() and 1 <= int(text[:6]) and len(text) <= 4):
-            return text if text == "auto" else int(text)
-        self.fail(f"must be auto or a whole number from 1 to 9999, not {show(text)!r}", param, ctx)
+        if text == "auto":
+            return text
+        if not re.fullmatch("[1-9][0-9]{0,3}", text):
+            self.fail(f"must be auto or a whole number from 1 to 9999, not {show(text)!r}", param, ctx)
+        return int(text)
 
 
 class Option(click.Option):
@@ -72,11 +75,12 @@ class CommandLineOption(Option):
 
 
 class Verb(click.Command):
-    """A verb with the common options; their values go into the `Session`, the others to the verb's function."""
+    """A verb with the common options: their values go into the `Session`, the others to its function."""
 
-    def __init__(self, *args: Any, params: list[click.Parameter] | None = None, **kwargs: Any):
+    def __init__(self, *args: Any, **kwargs: Any):
         kwargs.setdefault("context_settings", CONTEXT_SETTINGS)
-        super().__init__(*args, params=[*(params or []), *_common_options()], **kwargs)
+        super().__init__(*args, **kwargs)
+        self.params.extend(_common_options())
 
     def invoke(self, ctx: click.Context) -> Any:
         session = ctx.ensure_object(Session)
@@ -108,7 +112,9 @@ def _common_options() -> list[click.Parameter]:
             help="Options from this file instead of auditkit.toml or [tool.auditkit] of pyproject.toml.",
         ),
         CommandLineOption(
-            ["--show-config"], is_flag=True, help="Print every option with its value and origin; do nothing else."
+            ["--show-config"],
+            is_flag=True,
+            help="Print every option with its value and origin; do nothing else.",
         ),
         Option(["-q", "--quiet"], is_flag=True, help="No progress and no warnings on standard error."),
         Option(["-v", "--verbose"], count=True, help="Say more; -vv shows tracebacks."),
@@ -128,7 +134,9 @@ class Session:
 
     OPTIONS = ("output_format", "quiet", "verbose", "no_color")
 
-    def __init__(self, *, output_format: str = "text", quiet: bool = False, verbose: int = 0, no_color: bool = False):
+    def __init__(
+        self, *, output_format: str = "text", quiet: bool = False, verbose: int = 0, no_color: bool = False
+    ):
         self.output_format = output_format
         self.quiet = quiet
         self.verbose = verbose
@@ -190,13 +198,18 @@ class Session:
             click.echo(f"{label}: {show(text, 400)}", err=True)
 
     def fail(self, failure: Failure, error: Exception) -> None:
-        """The line and the hint of an error; a JSON object where JSON was asked for; the traceback with ``-vv``."""
+        """An error as line and hint, or as an object where JSON was asked for; its traceback with ``-vv``."""
         if self.output_format == "text":
             click.echo(f"error: {failure.message}", err=True)
             if failure.hint:
                 click.echo(f"hint: {show(failure.hint, 400)}", err=True)
         else:
-            fields = {"id": failure.id, "message": failure.message, "hint": failure.hint, "exit_code": failure.code}
+            fields = {
+                "id": failure.id,
+                "message": failure.message,
+                "hint": failure.hint,
+                "exit_code": failure.code,
+            }
             click.echo(json.dumps({"error": fields}, ensure_ascii=False), err=True)
         if self.verbose >= 2:
             import traceback
@@ -214,7 +227,7 @@ class Session:
 
 
 class Progress:
-    """Called with (phase, done, total). A bar on a terminal, else a line every ten seconds; events for jsonl."""
+    """Called with (phase, done, total): a bar on a terminal, else lines every ten seconds, or jsonl events."""
 
     QUIET_SECONDS = 0.5
     LINE_SECONDS = 10.0
@@ -237,7 +250,7 @@ class Progress:
             click.echo(f"{show(phase)} {done:,}/{total:,}", err=True)
 
     def _draw(self, phase: str, done: int, total: int) -> None:
-        """Bars appear only once a call takes longer than a blink, since drawing them needs another library."""
+        """Bars appear once a call takes longer than a blink, since drawing them needs another library."""
         if self._bars is None:
             if time.monotonic() - self._started < self.QUIET_SECONDS:
                 return
@@ -245,7 +258,12 @@ class Progress:
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as Bars
 
-            columns = (TextColumn("{task.description:>12}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            columns = (
+                TextColumn("{task.description:>12}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+            )
             console = Console(stderr=True, no_color=self._session.no_color or None)
             self._bars = Bars(*columns, console=console, refresh_per_second=8)
             self._bars.start()
@@ -263,7 +281,7 @@ class Progress:
 
 
 def check_reports(paths: Sequence[str], inputs: Sequence[str]) -> None:
-    """Refuse, before any computation, report files of unknown kind, in no writable folder, or on top of an input."""
+    """Refuse reports of unknown kind, in no writable folder, or on top of an input."""
     for path in paths:
         target, name = Path(path), show(path)
         if target.suffix.lower() not in RENDERERS:
@@ -274,10 +292,14 @@ def check_reports(paths: Sequence[str], inputs: Sequence[str]) -> None:
             state = "is not writable" if folder.is_dir() else "does not exist"
             raise InputError(f"--report {name}: its folder {show(folder)} {state}", id="AK-CL-008", path=path)
         if target.exists() and not target.is_file():
-            raise InputError(f"--report {name}: must not be a folder, pipe or device", id="AK-CL-008", path=path)
+            raise InputError(
+                f"--report {name}: must not be a folder, pipe or device", id="AK-CL-008", path=path
+            )
         for source in inputs:
             if target.exists() and Path(source).exists() and target.samefile(source):
-                raise InputError(f"--report {name}: must not replace the input {show(source)}", id="AK-CL-008", path=path)
+                raise InputError(
+                    f"--report {name}: must not replace the input {show(source)}", id="AK-CL-008", path=path
+                )
 
 
 def _html(result: dict[str, Any]) -> str:
@@ -306,7 +328,7 @@ def publish(session: Session, result: dict[str, Any], reports: Sequence[str], *,
     Raises
     ------
     OutputError
-        If a report cannot be written after all (a full disk); the result is printed first, so that it is not lost.
+        If a report cannot be written after all (a full disk); the result is printed first, so it is not lost.
     """
     from auditkit.cli._errors import OutputError
     from auditkit.io.files import write_atomically

@@ -37,7 +37,9 @@ def explain(error: Exception) -> Failure:
         return Failure("AK-CL-020", one_line(str(error)), "the result itself was printed", EXIT_FAILED, True)
     if isinstance(error, MemoryError):
         hint = "free some memory or audit fewer records at once"
-        return Failure("AK-CL-021", "auditkit ran out of memory: nothing was concluded", hint, EXIT_FAILED, True)
+        return Failure(
+            "AK-CL-021", "auditkit ran out of memory: nothing was concluded", hint, EXIT_FAILED, True
+        )
     what = f"{type(error).__name__}: {show(error, 160)}" if str(error) else type(error).__name__
     hint = "please report it with the output of `auditkit doctor`; -vv shows where it happened"
     return Failure("AK-CL-022", f"auditkit failed, nothing was concluded: {what}", hint, EXIT_FAILED, False)
@@ -93,7 +95,9 @@ def _origin(error: click.BadParameter) -> str:
             return f"{context.meta[CONFIG_ORIGINS][name]}: {max(parameter.opts, key=len).removeprefix('--')}"
         if source is ParameterSource.ENVIRONMENT:
             return str(parameter.envvar)
-    return max(parameter.opts, key=len) if isinstance(parameter, click.Option) else parameter.human_readable_name
+    return (
+        max(parameter.opts, key=len) if isinstance(parameter, click.Option) else parameter.human_readable_name
+    )
 
 
 def _plain(message: str) -> str:

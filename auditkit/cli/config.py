@@ -1,6 +1,6 @@
 """Options from a file: ``[tool.auditkit]`` of pyproject.toml, or auditkit.toml.
 
-Keys are the long options, with dashes or underscores. A table named after a verb holds for that verb alone and goes
+Keys are the long options, with dashes or underscores. A table named after a verb holds for that verb alone,
 before the keys above it. The command line goes before the environment, the environment before the file.
 """
 
@@ -52,7 +52,9 @@ def find_config(explicit: str | None) -> ConfigFile | None:
     if explicit is not None:
         config = _read(explicit)
         if config is None:
-            raise InputError(f"{show(explicit)}: must hold a table [tool.auditkit]", id="AK-CF-001", path=explicit)
+            raise InputError(
+                f"{show(explicit)}: must hold a table [tool.auditkit]", id="AK-CF-001", path=explicit
+            )
         return config
     found = [config for path in (OWN_FILE, PROJECT_FILE) if os.path.lexists(path) and (config := _read(path))]
     if len(found) == 2:
@@ -68,7 +70,7 @@ def find_config(explicit: str | None) -> ConfigFile | None:
 def settings_of(
     config: ConfigFile, command: click.Command, verbs: Mapping[str, click.Command]
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Values for the parameters of `command`, and where each stands. Keys of other verbs are checked and left out."""
+    """Values for `command` by parameter, and where each stands; keys of other verbs are only checked."""
     known = {name: _options(verb) for name, verb in verbs.items()}
     everywhere = {key: option for options in known.values() for key, option in options.items()}
     values: dict[str, Any] = {}
@@ -145,7 +147,11 @@ def _options(command: click.Command) -> dict[str, Option]:
 
 
 def _checked(
-    label: str, table: Mapping[str, Any], allowed: Mapping[str, Option], verbs: Mapping[str, object], path: str
+    label: str,
+    table: Mapping[str, Any],
+    allowed: Mapping[str, Option],
+    verbs: Mapping[str, object],
+    path: str,
 ) -> dict[str, tuple[Option, Any]]:
     """The options of one table with their values; unknown or repeated keys and wrong types are refused."""
     found: dict[str, tuple[Option, Any]] = {}
@@ -156,14 +162,20 @@ def _checked(
         if key not in allowed:
             _refuse_key(label, written, [*allowed, *verbs], path)
         if key in found:
-            raise InputError(f"{label}: {show(key)}: stands twice, with dash and underscore", id="AK-CF-004", path=path)
+            raise InputError(
+                f"{label}: {show(key)}: stands twice, with dash and underscore", id="AK-CF-004", path=path
+            )
         found[key] = (allowed[key], _typed(label, written, value, allowed[key], path))
     return found
 
 
 def _refuse_key(label: str, key: str, known: list[str], path: str) -> NoReturn:
     match = nearest(key.replace("_", "-"), known)
-    hint = f"did you mean {match}?" if match else "keys are the long options of a verb; auditkit VERB --help lists them"
+    hint = (
+        f"did you mean {match}?"
+        if match
+        else "keys are the long options of a verb; auditkit VERB --help lists them"
+    )
     raise InputError(f"{label}: {show(key)}: unknown key", id="AK-CF-002", path=path, hint=hint)
 
 

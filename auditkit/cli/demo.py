@@ -6,6 +6,7 @@ import json
 import os
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,10 +17,11 @@ DELTA = 1e-5
 SEED = 0
 
 INTRODUCTION = """\
-The demo audits a random forest that learned 8 x 8 images of digits. {canaries} records carry a
-wrong label (canaries); a fair coin decided for each whether the forest saw it. On the
-{included} that it saw it answers with the wrong label in {wrong_label_predicted_in:.0%} of cases only, and with the
-true digit in {true_digit_predicted_in:.0%}: it does not look as if it had memorised them. Its probabilities do:
+The demo audits a random forest that learned images of handwritten digits. {canaries}
+records got a wrong label (canaries); a fair coin decided for each whether the
+forest saw it. Of the {included} that it saw, it answers {true_digit:.0%} with the true digit and
+{wrong_label:.0%} with the wrong label, as if it had memorised next to nothing.
+Its probabilities tell another story:
 """
 
 NEXT_STEPS = """\
@@ -34,14 +36,21 @@ The same on your own files:
 
 
 @click.command("demo", cls=Verb)
-@click.option("--report", cls=Option, type=Text(), multiple=True, metavar="FILE",
-              help=f"Write the report here instead of {DEFAULT_REPORT}: .html, .md or .json. May be repeated.")
+@click.option(
+    "--report",
+    cls=Option,
+    type=Text(),
+    multiple=True,
+    metavar="FILE",
+    help=f"Write the report here instead of {DEFAULT_REPORT}: .html, .md or .json. May be repeated.",
+)
 @click.pass_obj
 def command(session: Session, /, report: tuple[str, ...]) -> int:
     """Audit the shipped example, offline, in seconds.
 
-    Runs dp-estimate on the scores of canaries in a small model, writes auditkit-demo.html in the working directory,
-    and ends with the commands for your own files.
+    Runs dp-estimate on the scores of canaries in a small model, writes
+    auditkit-demo.html in the working directory, and ends with the commands
+    for your own files.
 
     \b
     Example:
@@ -62,11 +71,20 @@ def command(session: Session, /, report: tuple[str, ...]) -> int:
     with session.progress() as progress:
         result = dp_estimate(evidence, delta=DELTA, seed=SEED, progress=progress)
     if session.output_format == "text":
-        session.print(INTRODUCTION.format(**{**facts, "canaries": evidence.n_units}))
+        session.print(_introduction(facts))
     publish(session, result.to_dict(), report)
     if session.output_format == "text":
         session.print(NEXT_STEPS)
     return EXIT_OK
+
+
+def _introduction(facts: dict[str, Any]) -> str:
+    return INTRODUCTION.format(
+        canaries=facts["canaries"],
+        included=facts["included"],
+        true_digit=facts["true_digit_predicted_in"],
+        wrong_label=facts["wrong_label_predicted_in"],
+    )
 
 
 def _writable(target: Path) -> bool:

@@ -18,8 +18,9 @@ MARKS = {"pass": "ok", "fail": "FAILED"}
 def command(session: Session, /) -> int:
     """What works on this machine?
 
-    Versions, build, threads, memory and extras, and a self-test of the kernels against reference values. The exit code
-    is 0 only if the self-test passes, else 3.
+    Versions, build, threads, memory and extras, and a self-test of the
+    kernels against reference values. The exit code is 0 only if the self-test
+    passes, else 3.
 
     \b
     Example:
@@ -46,7 +47,10 @@ def _text(found: dict[str, Any]) -> str:
         ("auditkit", found["versions"]["auditkit"]),
         ("core", core),
         ("python", f"{found['versions']['python']} on {found['platform']}"),
-        ("packages", ", ".join(f"{name} {version or 'missing'}" for name, version in found["packages"].items())),
+        (
+            "packages",
+            ", ".join(f"{name} {version or 'missing'}" for name, version in found["packages"].items()),
+        ),
         ("extras", ", ".join(f"{name} {version or '-'}" for name, version in found["extras"].items())),
         ("threads", str(found["threads"])),
         ("memory", _gigabytes(found["memory_bytes"])),
@@ -55,7 +59,11 @@ def _text(found: dict[str, Any]) -> str:
     text += [f"warning   {show(warning, 200)}" for warning in found["warnings"]]
     tests = found["self_test"]["tests"]
     text += [f"self-test {MARKS[t['status']]:<6}  {t['name']}" + _detail(t) for t in tests]
-    verdict = "passed" if found["self_test"]["status"] == "pass" else "FAILED: do not trust results of this installation"
+    verdict = (
+        "passed"
+        if found["self_test"]["status"] == "pass"
+        else "FAILED: do not trust results of this installation"
+    )
     return "\n".join([*text, f"self-test {verdict}, {found['self_test']['seconds']:.2f} s"])
 
 

@@ -1,4 +1,4 @@
-"""The entry point: knows the verbs by name, loads the one that is asked for, and turns every ending into an exit code."""
+"""The entry point: knows the verbs by name, loads the one asked for, turns every ending into an exit code."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from typing import Any, NoReturn
 import click
 
 import auditkit
-from auditkit.cli._common import CONTEXT_SETTINGS, EXIT_FAILED, EXIT_USAGE, Session
-from auditkit.errors import show
+from auditkit.cli._common import CONTEXT_SETTINGS, EXIT_USAGE, Session
 
 VERBS = {
     "dp-estimate": "How much privacy does a model really leak?",
@@ -116,7 +115,7 @@ def _run(click_main: Any, session: Session, arguments: list[str], extra: dict[st
 
 
 def _discard_output() -> None:
-    """Nobody reads any more: send what is still buffered nowhere, so that the interpreter ends without a word."""
+    """Nobody reads any more: send what is still buffered nowhere, so that the interpreter ends silently."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(nowhere, stream.fileno())

@@ -37,8 +37,8 @@ def fingerprint(path: str | Path) -> Fingerprint:
     Raises
     ------
     InputError
-        If the file is missing, unreadable, no regular file, empty, changes while it is read, or is the pointer that
-        Git LFS leaves in place of a file.
+        If the file is missing, unreadable, no regular file, empty, changes while it is read, or is a
+        Git LFS pointer.
     """
     descriptor = _open_regular(path)
     with os.fdopen(descriptor, "rb", buffering=0) as file:
@@ -53,7 +53,7 @@ def fingerprint(path: str | Path) -> Fingerprint:
 
 
 def require_file(path: str | Path) -> None:
-    """Raise the InputError that `fingerprint` would raise for a file that cannot be opened, without reading it."""
+    """Raise what `fingerprint` would raise for a file that cannot be opened, without reading it."""
     os.close(_open_regular(path))
 
 
@@ -63,17 +63,23 @@ def _open_regular(path: str | Path) -> int:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or show(error)
-        raise InputError(f"{name}: must be a readable file: {reason}", id="AK-IO-001", path=str(path)) from None
+        raise InputError(
+            f"{name}: must be a readable file: {reason}", id="AK-IO-001", path=str(path)
+        ) from None
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
     os.close(descriptor)
-    raise InputError(f"{name}: must be a regular file, not a folder, pipe or device", id="AK-IO-002", path=str(path))
+    raise InputError(
+        f"{name}: must be a regular file, not a folder, pipe or device", id="AK-IO-002", path=str(path)
+    )
 
 
 def _refuse_what_is_no_content(name: str, path: str, start: bytes, size: int, announced: int) -> None:
     if size != announced:
         raise InputError(
-            f"{name}: must not change while it is read: {announced:,} bytes became {size:,}", id="AK-IO-005", path=path
+            f"{name}: must not change while it is read: {announced:,} bytes became {size:,}",
+            id="AK-IO-005",
+            path=path,
         )
     if size == 0:
         raise InputError(f"{name}: must not be empty", id="AK-IO-006", path=path)
