@@ -227,7 +227,7 @@ class Session:
 
 
 class Progress:
-    """Called with (phase, done, total): a bar on a terminal, else lines every ten seconds, or jsonl events."""
+    """Called with (phase, done, total): bars on a terminal, else a line every ten seconds; jsonl events."""
 
     QUIET_SECONDS = 0.5
     LINE_SECONDS = 10.0
