@@ -219,7 +219,7 @@ LinePoint point_near(const Segment& s, const Window& w, double v) {
   const double tau = v - w.v0;
   if (std::fabs(tau) < 0.7) {
     const double em = std::expm1(tau);
-    const double den = 1.0 / (1.0 + w.anchor.sig * em);
+    const double den = 1.0 / (w.anchor.one_minus_sig + w.anchor.sig * std::exp(tau));
     p.x.offset = w.anchor.x.offset + w.anchor.x.x * w.anchor.one_minus_sig * em * den;
     p.y.offset = w.anchor.y.offset - w.anchor.y.x * w.anchor.sig * em * den;
   }
