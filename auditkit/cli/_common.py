@@ -277,6 +277,30 @@ class Progress:
             self._bars.stop()
 
 
+def repeat_command(ctx: click.Context, **replacements: Any) -> str:
+    """A command line that repeats this run whatever files and variables say: all that is not a default.
+
+    Parameters
+    ----------
+    ctx : click.Context
+        Of the verb; common options and report files are left out.
+    **replacements
+        Values by parameter that became known later, such as a drawn seed.
+    """
+    import shlex
+
+    words = ["auditkit", ctx.command.name or ""]
+    values = {**ctx.params, **replacements}
+    for param in ctx.command.params:
+        value = values.get(param.name or "")
+        if param.name == "report" or value is None or value is False or value == param.default:
+            continue
+        for item in value if isinstance(value, tuple) else (value,):
+            flag = [f"--{param.key}"] if isinstance(param, Option) else []
+            words += flag if item is True else [*flag, str(item)]
+    return shlex.join(words)
+
+
 # -- reports
 
 

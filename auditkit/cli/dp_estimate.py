@@ -21,6 +21,7 @@ from auditkit.cli._common import (
     Verb,
     check_reports,
     publish,
+    repeat_command,
 )
 from auditkit.errors import InputError, show
 
@@ -133,9 +134,9 @@ COUNT_LIMIT = 10**9
     metavar="N|auto",
     help="Threads; results never depend on it.",
 )
-@click.pass_obj
+@click.pass_context
 def command(
-    session: Session,
+    ctx: click.Context,
     /,
     *,
     model: str | None,
@@ -162,6 +163,7 @@ def command(
         --delta 1e-5 --claimed-epsilon 2 --fail-on 'epsilon_lower>2' \\
         --report audit.html
     """
+    session: Session = ctx.obj
     delta = _check_options(model, delta, **source)
     check_reports(report, [path for path in (model, source["scores"]) if path and path != "-"])
 
@@ -186,7 +188,9 @@ def command(
             fail_on=fail_on,
             progress=progress,
         )
-    publish(session, replace(result, inputs={**result.inputs, **fingerprint}).to_dict(), report)
+    settings = {**result.settings, "command": repeat_command(ctx, seed=result.seed)}
+    result = replace(result, inputs={**result.inputs, **fingerprint}, settings=settings)
+    publish(session, result.to_dict(), report)
     return exit_code(result, undecided)
 
 
