@@ -1,4 +1,4 @@
-"""The command line: options, errors, streams, exit codes, reports. Real runs of the verbs, mostly in this process."""
+"""The command line: options, errors, streams, exit codes, reports; real runs, mostly in this process."""
 
 from __future__ import annotations
 
@@ -45,7 +45,11 @@ def run(*args, **kwargs):
 
 def child(*args, **kwargs):
     return subprocess.run(
-        [sys.executable, "-P", "-m", "auditkit", *map(str, args)], capture_output=True, text=True, check=False, **kwargs
+        [sys.executable, "-P", "-m", "auditkit", *map(str, args)],
+        capture_output=True,
+        text=True,
+        check=False,
+        **kwargs,
     )
 
 
@@ -73,6 +77,7 @@ def refused(result, *parts, id=None):
 
 def before_and_after(action):
     """The result of `action`, which must not have created, removed or changed a file."""
+
     def look():
         return {p: p.lstat().st_mtime_ns for p in Path.cwd().rglob("*")}
 
@@ -101,8 +106,20 @@ def test_json_is_one_object_with_the_published_keys():
     assert found["schema"] == "auditkit/result/1"
     assert found["kind"] == "dp-estimate"
     assert set(found["verdict"]) == {"status", "sentence", "conditions"}
-    keys = {"schema", "kind", "verdict", "estimates", "checks", "inputs", "settings", "seed", "assumptions", "warnings",
-            "environment", "timing"}
+    keys = {
+        "schema",
+        "kind",
+        "verdict",
+        "estimates",
+        "checks",
+        "inputs",
+        "settings",
+        "seed",
+        "assumptions",
+        "warnings",
+        "environment",
+        "timing",
+    }
     assert keys <= set(found)
     headline = found["estimates"][0]
     assert {"name", "lower", "upper", "median", "level", "side", "kind", "method", "family"} <= set(headline)
@@ -132,7 +149,9 @@ def test_the_same_answer_from_python_and_the_command():
 def test_scores_from_npz_csv_and_standard_input_agree():
     columns = scores()
     save("s.npz", **columns)
-    rows = [f"{s!r},{int(b)}" for s, b in zip(columns["scores"].tolist(), columns["bits"].tolist(), strict=True)]
+    rows = [
+        f"{s!r},{int(b)}" for s, b in zip(columns["scores"].tolist(), columns["bits"].tolist(), strict=True)
+    ]
     text = "\n".join(["scores,bits", *rows]) + "\n"
     Path("s.csv").write_text(text)
     options = ("--design", "one-run", "--delta", "1e-5", "--seed", "1", "--format", "json")
@@ -147,16 +166,38 @@ def test_scores_from_npz_csv_and_standard_input_agree():
 @pytest.mark.parametrize("design", ["one-run", "independent", "post-hoc"])
 def test_every_design_answers(design):
     save(**scores())
-    result = run("dp-estimate", "--scores", "s.npz", "--design", design, "--delta", "1e-5", "--seed", "1",
-                 "--format", "json")
+    result = run(
+        "dp-estimate",
+        "--scores",
+        "s.npz",
+        "--design",
+        design,
+        "--delta",
+        "1e-5",
+        "--seed",
+        "1",
+        "--format",
+        "json",
+    )
     found = json.loads(result.stdout)
     assert result.exit_code == 0
     assert found["design"] == design
 
 
 def test_one_run_counts_with_canaries():
-    result = run("dp-estimate", "--counts", "45,5,5,45", "--design", "one-run", "--canaries", "1000", "--delta", "1e-5",
-                 "--format", "json")
+    result = run(
+        "dp-estimate",
+        "--counts",
+        "45,5,5,45",
+        "--design",
+        "one-run",
+        "--canaries",
+        "1000",
+        "--delta",
+        "1e-5",
+        "--format",
+        "json",
+    )
     found = json.loads(result.stdout)
     assert found["estimates"][0]["lower"] == pytest.approx(1.62614348, abs=1e-6)
     assert found["inputs"]["evidence"]["canaries"] == 1000
@@ -164,7 +205,9 @@ def test_one_run_counts_with_canaries():
 
 def test_direction_fixed_changes_the_posterior_region():
     two_sided, one_sided = (
-        json.loads(run("dp-estimate", "--counts", "55,45,48,52", "--delta", "1e-5", "--format", "json", *more).stdout)
+        json.loads(
+            run("dp-estimate", "--counts", "55,45,48,52", "--delta", "1e-5", "--format", "json", *more).stdout
+        )
         for more in ((), ("--direction-fixed",))
     )
     assert one_sided["settings"]["direction_fixed"] is True
@@ -183,7 +226,8 @@ def test_the_model_is_hashed_but_not_opened():
 
 def test_alpha_and_inference_reach_the_computation():
     wide, narrow = (
-        json.loads(run(*COUNTS, *FAST, "--alpha", alpha, "--format", "json").stdout) for alpha in ("0.001", "0.2")
+        json.loads(run(*COUNTS, *FAST, "--alpha", alpha, "--format", "json").stdout)
+        for alpha in ("0.001", "0.2")
     )
     assert wide["estimates"][0]["lower"] < narrow["estimates"][0]["lower"]
     assert wide["estimates"][0]["level"] == pytest.approx(0.999)
@@ -193,9 +237,30 @@ def test_alpha_and_inference_reach_the_computation():
 def test_jobs_do_not_change_the_answer():
     save(**scores())
     texts = {
-        json.dumps({**json.loads(run("dp-estimate", "--scores", "s.npz", "--design", "independent", "--delta", "1e-5",
-                                     "--seed", "1", "--format", "json", "--jobs", jobs).stdout),
-                    "timing": None, "environment": None, "settings": None})
+        json.dumps(
+            {
+                **json.loads(
+                    run(
+                        "dp-estimate",
+                        "--scores",
+                        "s.npz",
+                        "--design",
+                        "independent",
+                        "--delta",
+                        "1e-5",
+                        "--seed",
+                        "1",
+                        "--format",
+                        "json",
+                        "--jobs",
+                        jobs,
+                    ).stdout
+                ),
+                "timing": None,
+                "environment": None,
+                "settings": None,
+            }
+        )
         for jobs in ("1", "2", "auto")
     }
     assert len(texts) == 1
@@ -204,7 +269,9 @@ def test_jobs_do_not_change_the_answer():
 def test_the_recorded_command_repeats_the_run():
     Path("auditkit.toml").write_text('alpha = 0.1\n"fail-on" = "epsilon_lower > 0.5"\n')
     save(**scores())
-    first = run("dp-estimate", "--scores", "s.npz", "--design", "one-run", "--delta", "1e-5", "--format", "json")
+    first = run(
+        "dp-estimate", "--scores", "s.npz", "--design", "one-run", "--delta", "1e-5", "--format", "json"
+    )
     found = json.loads(first.stdout)
     Path("auditkit.toml").unlink()
     import shlex
@@ -240,7 +307,11 @@ def test_zero_is_not_taken_for_a_default_in_the_recorded_command():
 )
 def test_conditions_set_the_exit_code(conditions, more, code):
     arguments = [word for condition in conditions for word in ("--fail-on", condition)]
-    counts = ("--counts", "90000,10000,10000,90000") if "epsilon_lower>9" in conditions else ("--counts", "90,10,5,95")
+    counts = (
+        ("--counts", "90000,10000,10000,90000")
+        if "epsilon_lower>9" in conditions
+        else ("--counts", "90,10,5,95")
+    )
     result = run("dp-estimate", *counts, "--delta", "0", *FAST, *arguments, *more)
     assert result.exit_code == code, result.output
     assert result.stdout
@@ -248,15 +319,32 @@ def test_conditions_set_the_exit_code(conditions, more, code):
 
 def test_findings_without_conditions_never_change_the_code():
     assert run(*COUNTS, *FAST, "--claimed-epsilon", "0.1").exit_code == 0
-    assert run("dp-estimate", "--counts", "1,1,1,1", "--delta", "1e-5", "--claimed-epsilon", "5").exit_code == 0
+    assert (
+        run("dp-estimate", "--counts", "1,1,1,1", "--delta", "1e-5", "--claimed-epsilon", "5").exit_code == 0
+    )
 
 
 def test_an_invalid_design_exits_2_and_still_writes_its_report():
     rng = np.random.default_rng(0)
     bits = rng.random(400) < 0.95  # no fair coins
     save(scores=rng.normal(size=400), bits=bits)
-    result = run("dp-estimate", "--scores", "s.npz", "--design", "one-run", "--delta", "1e-5", "--report", "r.json",
-                 "--report", "r.html", "--fail-on", "epsilon_lower>1", "--format", "json")
+    result = run(
+        "dp-estimate",
+        "--scores",
+        "s.npz",
+        "--design",
+        "one-run",
+        "--delta",
+        "1e-5",
+        "--report",
+        "r.json",
+        "--report",
+        "r.html",
+        "--fail-on",
+        "epsilon_lower>1",
+        "--format",
+        "json",
+    )
     assert result.exit_code == 2
     assert Path("r.html").stat().st_size > 1000
     found = json.loads(Path("r.json").read_text())
@@ -275,7 +363,10 @@ def test_an_unexpected_exception_exits_3_with_one_line(monkeypatch):
     assert result.stdout == ""
     lines = result.stderr.splitlines()
     assert len(lines) == 2
-    assert lines[0] == "error: auditkit failed, nothing was concluded: ZeroDivisionError: division\\nby \\x1b[31mzero"
+    assert (
+        lines[0]
+        == "error: auditkit failed, nothing was concluded: ZeroDivisionError: division\\nby \\x1b[31mzero"
+    )
     assert "please report" in lines[1]
     assert not Path("r.html").exists()
     verbose = run(*COUNTS, "-vv")
@@ -284,7 +375,9 @@ def test_an_unexpected_exception_exits_3_with_one_line(monkeypatch):
     assert "Traceback" not in run(*COUNTS, "-v").stderr
 
 
-@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt, 130), (MemoryError, 3), (BrokenPipeError, 141)])
+@pytest.mark.parametrize(
+    ("error", "code"), [(KeyboardInterrupt, 130), (MemoryError, 3), (BrokenPipeError, 141)]
+)
 def test_other_endings(monkeypatch, error, code):
     def broken(*args, **kwargs):
         raise error
@@ -349,14 +442,33 @@ def test_errors_as_json_leave_standard_output_empty():
         (("dp-estimate",), ("evidence: none was given", "--scores", "--counts")),
         (("dp-estimate", "--delta", "1e-5"), ("evidence: none was given",)),
         ((*COUNTS, "--scores", "s.npz"), ("--scores and --counts", "only one")),
-        (("dp-estimate", "--scores", "s.npz", "--delta", "1e-5"), ("--design: required", "one-run:", "post-hoc:")),
-        (("dp-estimate", "--scores", "s.npz", "--delta", "1e-5", "--design", "one-run", "--canaries", "9"),
-         ("--canaries: belongs to --counts",)),
-        (("dp-estimate", "--scores", "s.npz", "--delta", "1e-5", "--design", "one-run", "--direction-fixed"),
-         ("--direction-fixed: belongs to --counts",)),
+        (
+            ("dp-estimate", "--scores", "s.npz", "--delta", "1e-5"),
+            ("--design: required", "one-run:", "post-hoc:"),
+        ),
+        (
+            ("dp-estimate", "--scores", "s.npz", "--delta", "1e-5", "--design", "one-run", "--canaries", "9"),
+            ("--canaries: belongs to --counts",),
+        ),
+        (
+            (
+                "dp-estimate",
+                "--scores",
+                "s.npz",
+                "--delta",
+                "1e-5",
+                "--design",
+                "one-run",
+                "--direction-fixed",
+            ),
+            ("--direction-fixed: belongs to --counts",),
+        ),
         (("plan", "--delta", "1e-5"), ("--claimed-epsilon: required",)),
         (("plan", "--claimed-epsilon", "1"), ("--delta: required",)),
-        (("plan", "--claimed-epsilon", "1", "--delta", "1e-5", "--design", "post-hoc"), ("--design: must be one of",)),
+        (
+            ("plan", "--claimed-epsilon", "1", "--delta", "1e-5", "--design", "post-hoc"),
+            ("--design: must be one of",),
+        ),
         (("plan", "--claimed-epsilon", "1", "--delta", "2"), ("delta: must be",)),
         (("plan", "--claimed-epsilon", "1", "--delta", "1e-5", "--power", "1"), ("power: must be",)),
         (("plan", "--claimed-epsilon", "1", "--delta", "1e-5", "--alpha", "7"), ("alpha: must be",)),
@@ -397,7 +509,9 @@ def test_counts_are_read_strictly(counts, part):
 
 
 def test_counts_may_have_spaces_and_go_up_to_a_billion():
-    result = run("dp-estimate", "--counts", "1000000000, 0, 0, 1000000000", "--delta", "0", *FAST, "--format", "json")
+    result = run(
+        "dp-estimate", "--counts", "1000000000, 0, 0, 1000000000", "--delta", "0", *FAST, "--format", "json"
+    )
     assert json.loads(result.stdout)["estimates"][0]["lower"] > 19
 
 
@@ -471,7 +585,9 @@ def test_bad_score_files_are_refused_within_two_seconds(case):
     make()
     started = time.monotonic()
     result = before_and_after(
-        lambda: run("dp-estimate", "--scores", "s.npz", "--design", "one-run", "--delta", "1e-5", "--report", "r.html")
+        lambda: run(
+            "dp-estimate", "--scores", "s.npz", "--design", "one-run", "--delta", "1e-5", "--report", "r.html"
+        )
     )
     assert time.monotonic() - started < 2
     refused(result, *parts)
@@ -497,7 +613,9 @@ def test_bad_csv_on_standard_input(text, part):
 def test_unreadable_scores():
     save(**scores(20))
     Path("s.npz").chmod(0)
-    refused(run("dp-estimate", "--scores", "s.npz", "--design", "one-run", "--delta", "1e-5"), "Permission denied")
+    refused(
+        run("dp-estimate", "--scores", "s.npz", "--design", "one-run", "--delta", "1e-5"), "Permission denied"
+    )
 
 
 def test_score_files_need_a_known_ending():
@@ -520,14 +638,18 @@ def test_hostile_names_are_spelled_out():
         (lambda: os.mkfifo("model.pt"), ("model.pt: must be a regular file",)),
         (lambda: Path("model.pt").touch(), ("model.pt: must not be empty",)),
         (
-            lambda: Path("model.pt").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n"),
+            lambda: Path("model.pt").write_text(
+                "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n"
+            ),
             ("Git LFS pointer", "git lfs pull"),
         ),
     ],
 )
 def test_bad_models_are_refused(make, parts):
     make()
-    refused(before_and_after(lambda: run("dp-estimate", "model.pt", *COUNTS[1:], "--report", "r.html")), *parts)
+    refused(
+        before_and_after(lambda: run("dp-estimate", "model.pt", *COUNTS[1:], "--report", "r.html")), *parts
+    )
 
 
 def test_a_model_alone_is_no_evidence():
@@ -556,7 +678,9 @@ def test_every_kind_of_report_is_written():
     assert auditkit.load_result("c.json")["kind"] == "dp-estimate"
     for name in names:
         assert f"report   {name}" in result.stdout
-    assert "report " not in run(*COUNTS, *FAST, "--report", "a.html", "--format", "json").stdout.split("\n")[0]
+    assert (
+        "report " not in run(*COUNTS, *FAST, "--report", "a.html", "--format", "json").stdout.split("\n")[0]
+    )
 
 
 def test_reports_replace_what_was_there_as_a_whole():
@@ -767,7 +891,9 @@ def test_dp_estimate_has_the_names_and_defaults_of_the_function():
     assert set(taken) - elsewhere <= set(offered)
     for name in set(taken) - elsewhere:
         default = taken[name].default
-        assert (offered[name] or None) == (None if default is inspect.Parameter.empty else default or None), name
+        assert (offered[name] or None) == (None if default is inspect.Parameter.empty else default or None), (
+            name
+        )
     of_counts = inspect.signature(Evidence.from_counts).parameters
     for name in ("canaries", "direction_fixed"):
         assert offered[name] == of_counts[name].default
@@ -813,8 +939,22 @@ def test_a_closed_pipe_ends_quietly():
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_end_with_their_codes(number, code):
     with subprocess.Popen(
-        [sys.executable, "-P", "-m", "auditkit", "dp-estimate", "--scores", "-", "--design", "one-run", "--delta", "0"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [
+            sys.executable,
+            "-P",
+            "-m",
+            "auditkit",
+            "dp-estimate",
+            "--scores",
+            "-",
+            "--design",
+            "one-run",
+            "--delta",
+            "0",
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as process:
         process.stdin.write(b"scores,bits\n")
         process.stdin.flush()

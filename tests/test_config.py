@@ -120,7 +120,11 @@ def test_every_option_of_every_verb_is_reachable_from_file_and_environment(monke
                 written, value, variable = f'"{text}"', int(text) if text == "3" else text, text
             value = [value] if option.multiple else value
             own(f"{option.key} = {written}\n")
-            found = json.loads(run(verb, "--show-config", "--format", "json").stdout) if option.key != "format" else None
+            found = (
+                json.loads(run(verb, "--show-config", "--format", "json").stdout)
+                if option.key != "format"
+                else None
+            )
             if found is None:
                 assert run(verb, "--show-config").stdout.startswith("{")
                 Path("auditkit.toml").unlink()
@@ -129,7 +133,10 @@ def test_every_option_of_every_verb_is_reachable_from_file_and_environment(monke
             assert found[option.key] == {"value": value, "origin": "auditkit.toml"}, (verb, option.key)
             Path("auditkit.toml").unlink()
             found = settings(verb=verb, env={option.envvar: variable})
-            assert found[option.key] == {"value": value, "origin": f"environment {option.envvar}"}, (verb, option.key)
+            assert found[option.key] == {"value": value, "origin": f"environment {option.envvar}"}, (
+                verb,
+                option.key,
+            )
 
 
 def test_show_config_as_text_computes_nothing(monkeypatch):
@@ -202,7 +209,10 @@ def test_faults_in_the_file_exit_2_and_name_file_key_and_value(text, parts):
     [
         ("format = 'xml'\n", ("auditkit.toml: format: must be one of", "'xml'")),
         ("jobs = 0\n", ("auditkit.toml: jobs: must be auto",)),
-        ("[dp-estimate]\nundecided = 'perhaps'\n", ("auditkit.toml [dp-estimate]: undecided: must be one of",)),
+        (
+            "[dp-estimate]\nundecided = 'perhaps'\n",
+            ("auditkit.toml [dp-estimate]: undecided: must be one of",),
+        ),
     ],
 )
 def test_bad_values_from_the_file_name_the_file(text, parts):
@@ -217,7 +227,10 @@ def test_bad_values_from_the_environment_name_the_variable():
 
 def test_faults_in_one_verbs_table_stop_every_verb():
     own("[plan]\npowr = 0.5\n")
-    refused(run("dp-estimate", "--counts", "1,2,3,4", "--delta", "1e-5"), "auditkit.toml [plan]: powr: unknown key")
+    refused(
+        run("dp-estimate", "--counts", "1,2,3,4", "--delta", "1e-5"),
+        "auditkit.toml [plan]: powr: unknown key",
+    )
 
 
 def test_two_files_are_refused():
@@ -226,7 +239,7 @@ def test_two_files_are_refused():
     refused(run("plan", "--show-config"), "auditkit.toml and [tool.auditkit] of pyproject.toml", "--config")
 
 
-@pytest.mark.parametrize("make", [lambda p: None, lambda p: p.mkdir(), lambda p: os.mkfifo(p)])
+@pytest.mark.parametrize("make", [lambda p: None, lambda p: p.mkdir(), os.mkfifo])
 def test_an_explicit_file_must_be_a_regular_file(make):
     make(Path("x.toml"))
     refused(run("plan", "--config", "x.toml"), "x.toml: must be a")

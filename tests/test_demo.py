@@ -66,14 +66,16 @@ def test_the_headline_is_clearly_positive():
 
 def test_the_last_lines_are_commands_that_exist():
     text = run("demo").stdout.split("The same on your own files:")[1]
-    commands = [shlex.split(c) for c in text.replace("\\\n", " ").splitlines() if c.strip().startswith("auditkit ")]
+    commands = [
+        shlex.split(c) for c in text.replace("\\\n", " ").splitlines() if c.strip().startswith("auditkit ")
+    ]
     assert len(commands) == 4
     columns = np.load(resources.files("auditkit.demo").joinpath("scores.npz"))
     np.savez("canaries.npz", scores=columns["scores"], bits=columns["bits"])
     Path("model.pt").write_bytes(b"weights")
     for words in commands:
-        words = ["612,1388,31,1969" if word == "TP,FN,FP,TN" else word for word in words]
-        assert run(*words[1:]).exit_code in (0, 1), words
+        filled = ["612,1388,31,1969" if word == "TP,FN,FP,TN" else word for word in words]
+        assert run(*filled[1:]).exit_code in (0, 1), words
 
 
 def test_another_report_and_a_bad_one():
@@ -109,7 +111,7 @@ def test_equal_arrays_give_equal_bytes(tool):
 
 
 def test_training_again_gives_the_shipped_scores(tool):
-    """Other versions of scikit-learn may grow other trees: then the leak must be the same to within its noise."""
+    """Other versions of scikit-learn may grow other trees: then the leak must be about the same."""
     import sklearn
 
     scores, bits, facts = tool.train_and_attack()

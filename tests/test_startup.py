@@ -41,15 +41,19 @@ def test_imports_stay_light(module):
         assert name not in found, name
 
 
+def imported_by(*arguments):
+    """All modules after the command ran with `arguments` in an interpreter of its own."""
+    run = f"cli.main({list(arguments)})"
+    guarded = f"try:\n    {run}\nexcept SystemExit as end:\n    assert not end.code"
+    return imported(f"from auditkit.cli.main import cli\n{guarded}")
+
+
 def test_help_imports_neither_numpy_nor_the_verbs():
-    code = "from auditkit.cli.main import cli\ntry:\n    cli.main(['--help'])\nexcept SystemExit:\n    pass"
-    found = imported(code)
-    assert not {"numpy", "rich", "auditkit.cli.dp_estimate", "auditkit.cli.plan"} & found
-    code = "from auditkit.cli.main import cli\ntry:\n    cli.main(['dp-estimate', '--help'])\nexcept SystemExit:\n    pass"
-    assert not {"numpy", "rich", "auditkit.privacy", "auditkit.cli.plan"} & imported(code)
+    assert not {"numpy", "rich", "auditkit.cli.dp_estimate", "auditkit.cli.plan"} & imported_by("--help")
+    assert not {"numpy", "rich", "auditkit.privacy", "auditkit.cli.plan"} & imported_by(
+        "dp-estimate", "--help"
+    )
 
 
 def test_an_audit_of_counts_loads_no_heavy_package():
-    arguments = ["dp-estimate", "--counts", "90,10,5,95", "--delta", "1e-5"]
-    code = f"from auditkit.cli.main import cli\ntry:\n    cli.main({arguments})\nexcept SystemExit as e:\n    assert not e.code"
-    assert not set(HEAVY) & imported(code)
+    assert not set(HEAVY) & imported_by("dp-estimate", "--counts", "90,10,5,95", "--delta", "1e-5")

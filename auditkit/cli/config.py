@@ -75,12 +75,12 @@ def settings_of(
     everywhere = {key: option for options in known.values() for key, option in options.items()}
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    tables = [(config.label(), config.table, everywhere, True)]
+    tables = [(config.label(), config.table, everywhere, set(known), True)]
     for verb in (key for key, value in config.table.items() if key in known and isinstance(value, Mapping)):
-        tables.append((config.label(verb), config.table[verb], known[verb], verb == command.name))
+        tables.append((config.label(verb), config.table[verb], known[verb], set(), verb == command.name))
     mine = _options(command)
-    for label, table, allowed, applies in tables:
-        for key, (option, value) in _checked(label, table, allowed, known, config.path).items():
+    for label, table, allowed, inner, applies in tables:
+        for key, (option, value) in _checked(label, table, allowed, inner, config.path).items():
             if applies and key in mine:
                 values[option.name or ""] = value
                 origins[option.name or ""] = label
@@ -150,17 +150,20 @@ def _checked(
     label: str,
     table: Mapping[str, Any],
     allowed: Mapping[str, Option],
-    verbs: Mapping[str, object],
+    inner: set[str],
     path: str,
 ) -> dict[str, tuple[Option, Any]]:
-    """The options of one table with their values; unknown or repeated keys and wrong types are refused."""
+    """The options of one table with their values; unknown or repeated keys and wrong types are refused.
+
+    Tables named in `inner` are left to a call of their own.
+    """
     found: dict[str, tuple[Option, Any]] = {}
     for written, value in table.items():
         key = written.replace("_", "-")
-        if key in verbs and isinstance(value, Mapping) and allowed is not verbs[key]:
+        if key in inner and isinstance(value, Mapping):
             continue
         if key not in allowed:
-            _refuse_key(label, written, [*allowed, *verbs], path)
+            _refuse_key(label, written, [*allowed, *inner], path)
         if key in found:
             raise InputError(
                 f"{label}: {show(key)}: stands twice, with dash and underscore", id="AK-CF-004", path=path

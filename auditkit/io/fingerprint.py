@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from pathlib import Path
 from typing import NamedTuple
 
 from auditkit.errors import InputError, show
+from auditkit.io.files import open_regular
 
 _CHUNK = 2**20
 _POINTER = b"version https://git-lfs.github.com/spec/"
@@ -40,7 +40,7 @@ def fingerprint(path: str | Path) -> Fingerprint:
         If the file is missing, unreadable, no regular file, empty, changes while it is read, or is a
         Git LFS pointer.
     """
-    descriptor = _open_regular(path)
+    descriptor = open_regular(path)
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         announced = os.fstat(descriptor).st_size
         digest, size, start = hashlib.sha256(), 0, b""
@@ -54,24 +54,7 @@ def fingerprint(path: str | Path) -> Fingerprint:
 
 def require_file(path: str | Path) -> None:
     """Raise what `fingerprint` would raise for a file that cannot be opened, without reading it."""
-    os.close(_open_regular(path))
-
-
-def _open_regular(path: str | Path) -> int:
-    name = show(path)
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or show(error)
-        raise InputError(
-            f"{name}: must be a readable file: {reason}", id="AK-IO-001", path=str(path)
-        ) from None
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return descriptor
-    os.close(descriptor)
-    raise InputError(
-        f"{name}: must be a regular file, not a folder, pipe or device", id="AK-IO-002", path=str(path)
-    )
+    os.close(open_regular(path))
 
 
 def _refuse_what_is_no_content(name: str, path: str, start: bytes, size: int, announced: int) -> None:
