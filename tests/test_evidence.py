@@ -31,18 +31,18 @@ def test_counts_keep_64_bits():
 @pytest.mark.parametrize("name", ["tp", "fn", "fp", "tn"])
 def test_counts_must_be_whole_numbers(name, bad):
     counts = {"tp": 1, "fn": 1, "fp": 1, "tn": 1, name: bad}
-    refused("AK-EV-012", lambda: Evidence.from_counts(**counts), name)
+    refused("AK-DP-001", lambda: Evidence.from_counts(**counts), name)
 
 
 def test_counts_need_both_classes_and_a_fitting_design():
-    refused("AK-EV-003", lambda: Evidence.from_counts(0, 0, 1, 1), "tp + fn")
-    refused("AK-EV-003", lambda: Evidence.from_counts(1, 1, 0, 0), "fp + tn")
+    refused("AK-DP-002", lambda: Evidence.from_counts(0, 0, 1, 1), "tp + fn")
+    refused("AK-DP-002", lambda: Evidence.from_counts(1, 1, 0, 0), "fp + tn")
     refused("AK-EV-010", lambda: Evidence.from_counts(1, 1, 1, 1, design="post-hoc"), "post-hoc")
     refused("AK-EV-010", lambda: Evidence.from_counts(1, 1, 1, 1, design=None))
     refused("AK-EV-011", lambda: Evidence.from_counts(1, 1, 1, 1, canaries=5), "canaries")
     refused("AK-EV-011", lambda: Evidence.from_counts(1, 1, 1, 1, design="one-run", canaries=3), "4", "3")
     refused("AK-EV-011", lambda: Evidence.from_counts(0, 0, 0, 0, design="one-run", canaries=9))
-    refused("AK-EV-012", lambda: Evidence.from_counts(1, 1, 1, 1, design="one-run", canaries=4.5), "canaries")
+    refused("AK-DP-001", lambda: Evidence.from_counts(1, 1, 1, 1, design="one-run", canaries=4.5), "canaries")
 
 
 def test_one_run_counts_with_and_without_abstention():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import platform
 import secrets
 import sys
@@ -17,9 +16,10 @@ import numpy as np
 from auditkit.errors import InputError, show
 from auditkit.privacy import checks, curves, methods
 from auditkit.privacy.conditions import ParsedCondition, evaluate, parse_condition
+from auditkit.privacy.epsilon._inputs import check_alpha, check_whole_seed
 from auditkit.privacy.evidence import Evidence
 from auditkit.privacy.methods import OperatingPoint, Question
-from auditkit.privacy.rounding import round_down, round_up
+from auditkit.privacy.numbers import one_delta, one_epsilon, round_down, round_up
 from auditkit.results import (
     Assumption,
     Check,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int], None]
 
-_SEED_LIMIT = 2**31
+_DRAWN_SEEDS = 2**31
 
 
 def dp_estimate(
@@ -73,7 +73,7 @@ def dp_estimate(
     verify : {"statistical"}
         How the answer is backed.
     seed : int, optional
-        From 0 up to 2**31 - 1; drawn and recorded when None. The same seed gives the same result.
+        At least 0; drawn below 2**31 and recorded when None. The same seed gives the same result.
     fail_on : iterable of str
         Conditions such as ``"epsilon_lower>2"``; the verdict is ``fail`` when one is true.
     progress : bool or callable, optional
@@ -100,12 +100,21 @@ def dp_estimate(
     Steinke, Nasr, Jagielski 2023 (one-run bound); Zanella-Beguelin et al. 2023 (posterior); Buehler 1957;
     Berk and Jones 1979 (bands).
     """
-    request = _check_request(evidence, delta, alpha, claimed_epsilon, inference, verify, seed, fail_on)
+    request = _check_request(
+        evidence,
+        delta=delta,
+        alpha=alpha,
+        claimed_epsilon=claimed_epsilon,
+        inference=inference,
+        verify=verify,
+        seed=seed,
+        fail_on=fail_on,
+    )
     clock = _Clock(progress)
     question = Question(evidence, request.delta, request.alpha, request.seed)
     with clock.phase("bounds"):
         point = methods.operating_point(question)
-        bounds = {name: methods.bound(name, question, point) for name in request.methods}
+        bounds = methods.compute_bounds(request.methods, question, point)
         headline = bounds[request.methods[0]]
         detectable = methods.largest_detectable(evidence, delta=request.delta, alpha=request.alpha)
     with clock.phase("posterior"):
@@ -179,6 +188,7 @@ class _Clock:
 
 def _check_request(
     evidence: Evidence,
+    *,
     delta: float,
     alpha: float,
     claimed_epsilon: float | None,
@@ -195,36 +205,17 @@ def _check_request(
         )
     if verify != "statistical":
         raise InputError(f"verify: must be 'statistical', not {show(repr(verify))}", id="AK-AU-004")
-    if seed is None:
-        seed = secrets.randbelow(_SEED_LIMIT)
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < _SEED_LIMIT:
-        raise InputError(
-            f"seed: must be a whole number from 0 to {_SEED_LIMIT - 1}, not {show(repr(seed))}",
-            id="AK-AU-003",
-        )
-    claim = None
-    if claimed_epsilon is not None:
-        claim = _number("claimed_epsilon", claimed_epsilon, "a finite number of at least 0", 0.0, math.inf)
+    claim = None if claimed_epsilon is None else one_epsilon(claimed_epsilon, "claimed_epsilon")
     expressions = (fail_on,) if isinstance(fail_on, str) else tuple(fail_on)
     return _Request(
-        delta=_number("delta", delta, "at least 0 and below 1", 0.0, 1.0),
-        alpha=_number("alpha", alpha, "above 0 and below 1", math.nextafter(0.0, 1.0), 1.0),
+        delta=one_delta(delta),
+        alpha=check_alpha(alpha),
         claimed_epsilon=claim,
-        methods=methods.chosen_methods(evidence, inference),
+        methods=methods.chosen_methods(evidence, inference, delta=one_delta(delta)),
         verify=verify,
-        seed=int(seed),
+        seed=secrets.randbelow(_DRAWN_SEEDS) if seed is None else check_whole_seed(seed),
         conditions=tuple(parse_condition(expression) for expression in expressions),
     )
-
-
-def _number(name: str, value: object, requirement: str, least: float, below: float) -> float:
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        number = math.nan
-    if isinstance(value, str | bool) or not least <= number < below:
-        raise InputError(f"{name}: must be {requirement}, not {show(repr(value))}", id="AK-AU-002")
-    return number
 
 
 def _posterior(point: OperatingPoint | None, delta: float | np.ndarray[Any, Any]) -> EpsilonPosterior | None:
@@ -398,8 +389,7 @@ def _contradicted(lower: float, claim: float, detectable: float) -> bool | None:
 def _sentence(answer: _Answer, evidence: Evidence, lower: float, conditions: tuple[Condition, ...]) -> str:
     request = answer.request
     kind = {"confidence": "confidence", "one-run": "one-run confidence"}.get(answer.headline.kind, "")
-    name = request.methods[0]
-    label = f"{100 * (1 - request.alpha):g}% {kind}, delta {request.delta:g}, {name}"
+    label = f"{100 * (1 - request.alpha):g}% {kind}, delta {request.delta:g}, {answer.headline.method}"
     limit = f"a perfect attack would show at most {round_up(answer.detectable)}"
     if lower > 0:
         found = f"epsilon at least {round_down(lower)} ({label})"

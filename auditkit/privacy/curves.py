@@ -25,7 +25,7 @@ def posterior_figure(posterior: EpsilonPosterior, *, alpha: float, region: str) 
     """Density of the posterior between its extreme quantiles, its mass at zero, and its interval."""
     low, high = (float(posterior.ppf(q)) for q in (_TAIL, 1.0 - _TAIL))
     lower, upper = posterior.interval(alpha)
-    margin = 0.02 * (high - low)
+    margin = max(0.02 * (high - low), 1e-3)  # all mass may be at zero
     grid = np.linspace(max(0.0, low - margin), high + margin, _DENSITY_POINTS)
     if grid[0] == 0.0:
         grid[0] = min(1e-9, grid[1] / 2)  # the density at 0+, not the mass at 0
@@ -85,8 +85,8 @@ def roc_figure_from_scores(
     if band:
         from auditkit.privacy.epsilon.bands import band_upper_limits
 
-        fpr_upper = band_upper_limits(n_out, alpha)[false_kept].tolist()
-        tpr_lower = (1.0 - band_upper_limits(n_in, alpha)[n_in - true_kept]).tolist()
+        fpr_upper = band_upper_limits(n_out, alpha / 2)[false_kept].tolist()
+        tpr_lower = (1.0 - band_upper_limits(n_in, alpha / 2)[n_in - true_kept]).tolist()
     fpr = false_kept / n_out
     positive = fpr[fpr > 0]
     return {

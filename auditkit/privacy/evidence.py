@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from auditkit.errors import InputError, show
 from auditkit.io.arrays import check_scores, check_unit, read_scores
+from auditkit.privacy.epsilon._inputs import check_classes, check_counts
 from auditkit.results import Assumption, Counts
 
 Design = Literal["one-run", "independent", "post-hoc"]
@@ -22,7 +21,6 @@ _DESIGN_HINT = (
     "one-run: coins were tossed for canaries of one training run; independent: one training run a unit; "
     "post-hoc: membership was not randomised by you"
 )
-_COUNT_LIMIT = 10**9
 
 _DESIGN_ASSUMPTIONS = {
     "one-run": Assumption(
@@ -156,7 +154,7 @@ class Evidence:
         if design == "independent":
             if canaries is not None:
                 raise InputError("canaries: must be left out unless design is 'one-run'", id="AK-EV-011")
-            _check_both_classes(tp + fn, fp + tn)
+            check_classes(*(np.asarray(n) for n in (tp, fn, fp, tn)))
         else:
             canaries = guesses if canaries is None else _count("canaries", canaries)
             if guesses == 0 or canaries < guesses:
@@ -267,27 +265,11 @@ class Evidence:
         return cls.from_scores(table.scores, table.bits, unit=table.unit, design=design, origin=origin)
 
 
-def _count(name: str, value: object) -> int:
-    try:
-        number = operator.index(cast(Any, value))
-    except TypeError:
-        whole = isinstance(value, float | np.floating) and math.isfinite(value) and float(value).is_integer()
-        number = int(cast(float, value)) if whole else -1
-    if isinstance(value, bool | np.bool_) or not 0 <= number <= _COUNT_LIMIT:
-        raise InputError(
-            f"{name}: must be a whole number from 0 to {_COUNT_LIMIT:,}, not {show(value)}", id="AK-EV-012"
-        )
-    return number
-
-
-def _check_both_classes(members: int, nonmembers: int) -> None:
-    for name, sum_of, count in (("members", "tp + fn", members), ("non-members", "fp + tn", nonmembers)):
-        if count == 0:
-            raise InputError(
-                f"{sum_of}: must be at least 1, not 0: there are no {name}",
-                id="AK-EV-003",
-                hint="epsilon compares two error rates, so both members and non-members are needed",
-            )
+def _count(name: str, value: ArrayLike) -> int:
+    array = check_counts(value, name)
+    if array.ndim != 0:
+        raise InputError(f"{name}: must be one number, not an array of shape {array.shape}", id="AK-DP-001")
+    return int(array)
 
 
 def _frozen(array: NDArray[Any]) -> NDArray[Any]:

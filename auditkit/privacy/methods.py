@@ -19,12 +19,16 @@ from auditkit.privacy.epsilon.bands import band_epsilon, score_bound
 from auditkit.privacy.epsilon.bounds import (
     buehler,
     clopper_pearson,
-    detectable_epsilon,
     gaussian_bound,
     jeffreys,
     katz_log,
 )
-from auditkit.privacy.epsilon.one_run import one_run_bound, one_run_fdp_bound, one_run_score_bound
+from auditkit.privacy.epsilon.one_run import (
+    detectable_epsilon,
+    one_run_bound,
+    one_run_fdp_bound,
+    one_run_score_bound,
+)
 from auditkit.privacy.evidence import Evidence
 from auditkit.results import Counts, EpsilonBound
 
@@ -87,19 +91,21 @@ def headline_method(evidence: Evidence) -> str:
     return "buehler" if evidence.scores is None else "bands"
 
 
-def methods_for(evidence: Evidence) -> tuple[str, ...]:
-    """All methods that apply, the headline first."""
+def methods_for(evidence: Evidence, *, delta: float) -> tuple[str, ...]:
+    """All methods that apply, the headline first: Katz's knows no delta, splits need two units of each class."""
     beside: tuple[str, ...]
     if evidence.design == "one-run":
         beside = ("one-run-fdp",)
     elif evidence.scores is None:
-        beside = ("clopper-pearson", "jeffreys", "katz-log", "gaussian")
+        beside = ("clopper-pearson", "jeffreys", *(("katz-log",) if delta == 0 else ()), "gaussian")
+    elif min(evidence.n_in or 0, evidence.n_out or 0) < 2:
+        beside = ("bonferroni",)
     else:
         beside = ("split", "multisplit", "bonferroni", "gaussian")
     return (headline_method(evidence), *beside)
 
 
-def chosen_methods(evidence: Evidence, inference: Iterable[str] | None) -> tuple[str, ...]:
+def chosen_methods(evidence: Evidence, inference: Iterable[str] | None, *, delta: float) -> tuple[str, ...]:
     """The headline and the methods asked for (None: all that apply).
 
     Raises
@@ -107,7 +113,7 @@ def chosen_methods(evidence: Evidence, inference: Iterable[str] | None) -> tuple
     InputError
         If a name is unknown or does not fit the evidence.
     """
-    fitting = methods_for(evidence)
+    fitting = methods_for(evidence, delta=delta)
     if inference is None:
         return fitting
     names = (inference,) if isinstance(inference, str) else tuple(inference)
@@ -121,8 +127,20 @@ def chosen_methods(evidence: Evidence, inference: Iterable[str] | None) -> tuple
     return (fitting[0], *(name for name in fitting[1:] if name in names))
 
 
-def bound(name: str, question: Question, point: OperatingPoint | None) -> EpsilonBound:
-    """The bound called `name`; what the design rests on is added to its assumptions."""
+def compute_bounds(
+    names: Iterable[str], question: Question, point: OperatingPoint | None
+) -> dict[str, EpsilonBound]:
+    """The bounds called `names`; those that need an operating point are left out where there is none."""
+    scores = question.evidence.scores is not None
+    return {
+        name: _labelled(name, question, point)
+        for name in names
+        if not (scores and point is None and name == "gaussian")
+    }
+
+
+def _labelled(name: str, question: Question, point: OperatingPoint | None) -> EpsilonBound:
+    """The bound called `name`, with what the design rests on added to its assumptions."""
     table = _COUNT_METHODS if question.evidence.scores is None else _SCORE_METHODS
     found = table[name](question, point)
     known = {assumption.id for assumption in found.assumptions}
@@ -131,16 +149,25 @@ def bound(name: str, question: Question, point: OperatingPoint | None) -> Epsilo
 
 
 def largest_detectable(evidence: Evidence, *, delta: float, alpha: float) -> float:
-    """The headline bound of a perfect attack with these units; 0 where a class is empty."""
-    if evidence.design == "one-run":
-        n = evidence.n_units
-        guessed = n - chosen_size(n) if evidence.scores is not None else n
-        bound = one_run_bound(canaries=guessed, guesses=guessed, correct=guessed, delta=delta, alpha=alpha)
-        return bound.epsilon
-    if not (evidence.n_in and evidence.n_out):
+    """The headline bound of a perfect attack with these units; 0 where a class is empty.
+
+    For one-run counts the perfect attack makes as many guesses as serve it best, all of them right.
+    """
+    n_in, n_out = evidence.n_in, evidence.n_out
+    if evidence.design == "one-run" and evidence.counts is not None:
+        guesses = np.append(np.geomspace(1, evidence.n_units, 40).astype(np.int64), evidence.n_rows)
+        return max(
+            one_run_bound(
+                canaries=evidence.n_units, guesses=int(r), correct=int(r), delta=delta, alpha=alpha
+            ).epsilon
+            for r in np.unique(guesses)
+        )
+    if not n_in or not n_out:
         return 0.0
-    design = "independent" if evidence.scores is None else "scores"
-    return detectable_epsilon(design, n_in=evidence.n_in, n_out=evidence.n_out, delta=delta, alpha=alpha)
+    kind = "scores" if evidence.counts is None else "counts"
+    return detectable_epsilon(
+        evidence.design, n_in=n_in, n_out=n_out, delta=delta, alpha=alpha, evidence=kind
+    )
 
 
 def operating_point(question: Question) -> OperatingPoint | None:
@@ -217,15 +244,17 @@ def count_null_detections(question: Question) -> tuple[int, int, int]:
 
 
 def chosen_size(n: int) -> int:
-    """How many of `n` units choose the threshold."""
-    return int(CHOOSE_FRACTION * n)
+    """How many of `n` >= 2 units choose the threshold: a quarter, but never none and never all."""
+    return min(max(1, round(CHOOSE_FRACTION * n)), n - 1)
 
 
 def chosen_units(n: int, seed: int) -> NDArray[np.bool_]:
-    """A random quarter of `n` units as a mask: the same for a seed, drawn without looking at the bits."""
-    order = np.random.default_rng([seed, 0x5911]).permutation(n)
+    """A random quarter of `n` units as a mask, drawn without looking at the bits.
+
+    The very split of `one_run_score_bound` with the same seed, so that bound and posterior speak of the same units.
+    """
     mask = np.zeros(n, np.bool_)
-    mask[order[: chosen_size(n)]] = True
+    mask[np.random.default_rng(seed).permutation(n)[: chosen_size(n)]] = True
     return mask
 
 
