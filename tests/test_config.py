@@ -264,3 +264,10 @@ def test_a_config_file_cannot_inject_terminal_codes():
     own('"\\u001b[31mx\\u202e" = 1\n')
     result = run("plan", "--show-config")
     refused(result, "\\x1b[31mx\\u202e: unknown key")
+
+
+def test_a_verbs_table_may_be_spelled_with_underscores():
+    own("[dp_estimate]\nalpha = 0.1\n")
+    assert settings()["alpha"] == {"value": 0.1, "origin": "auditkit.toml [dp_estimate]"}
+    own("[dp_estimate]\nalpah = 0.1\n")
+    refused(run("dp-estimate"), "auditkit.toml [dp_estimate]: alpah: unknown key")

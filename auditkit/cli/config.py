@@ -76,8 +76,10 @@ def settings_of(
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     tables = [(config.label(), config.table, everywhere, set(known), True)]
-    for verb in (key for key, value in config.table.items() if key in known and isinstance(value, Mapping)):
-        tables.append((config.label(verb), config.table[verb], known[verb], set(), verb == command.name))
+    for written, table in config.table.items():
+        verb = written.replace("_", "-")
+        if verb in known and isinstance(table, Mapping):
+            tables.append((config.label(written), table, known[verb], set(), verb == command.name))
     mine = _options(command)
     for label, table, allowed, inner, applies in tables:
         for key, (option, value) in _checked(label, table, allowed, inner, config.path).items():
