@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -43,7 +44,11 @@ void parallel_for(std::size_t size, std::size_t grain, unsigned n_threads, Body&
   {
     std::vector<std::jthread> threads;
     threads.reserve(workers - 1);
-    for (std::size_t i = 1; i < workers; ++i) threads.emplace_back(work);
+    try {
+      for (std::size_t i = 1; i < workers; ++i) threads.emplace_back(work);
+    } catch (const std::system_error&) {
+      // No room for another thread: those that run, the caller's at least, do the same work.
+    }
     work();
   }
   if (failure) std::rethrow_exception(failure);
