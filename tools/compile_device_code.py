@@ -104,7 +104,16 @@ def compile_kernels(text: str, architecture: str, folder: Path) -> dict[int, Cos
     """Cost by kernel number."""
     unit = folder / "shared.cu"
     unit.write_text(text)
-    command = ["nvcc", "-std=c++17", f"-arch={architecture}", "-cubin", "-Xptxas", "-v", "-Werror", "all-warnings"]
+    command = [
+        "nvcc",
+        "-std=c++17",
+        f"-arch={architecture}",
+        "-cubin",
+        "-Xptxas",
+        "-v",
+        "-Werror",
+        "all-warnings",
+    ]
     run = subprocess.run(
         [*command, f"-I{INCLUDE}", str(unit), "-o", str(folder / "shared.cubin")],
         capture_output=True,
@@ -138,7 +147,9 @@ def table(release: str, costs: dict[str, dict[str, Cost]]) -> str:
     ]
     for signature in costs:
         cells = [costs[signature][a] for a in ARCHITECTURES]
-        lines.append(f"{signature:<66}" + "".join(f"{c.registers}/{c.spilled}/{c.stack}".rjust(12) for c in cells))
+        lines.append(
+            f"{signature:<66}" + "".join(f"{c.registers}/{c.spilled}/{c.stack}".rjust(12) for c in cells)
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -151,7 +162,8 @@ def read_table() -> tuple[str, dict[str, dict[str, Cost]]]:
         elif not line.startswith(("#", "function")):
             signature, *cells = line.split()
             costs[signature] = {
-                a: Cost(*(int(n) for n in cell.split("/"))) for a, cell in zip(ARCHITECTURES, cells, strict=True)
+                a: Cost(*(int(n) for n in cell.split("/")))
+                for a, cell in zip(ARCHITECTURES, cells, strict=True)
             }
     return release, costs
 
@@ -162,7 +174,16 @@ def check_headers() -> None:
         extra = set(re.findall(r"#include <(.*)>", header.read_text())) - ALLOWED_INCLUDES
         if extra:
             raise SystemExit(f"{header.name}: shared headers must not include <{'>, <'.join(sorted(extra))}>")
-        command = ["c++", "-std=c++17", "-fsyntax-only", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{INCLUDE}"]
+        command = [
+            "c++",
+            "-std=c++17",
+            "-fsyntax-only",
+            "-Wall",
+            "-Wextra",
+            "-Wpedantic",
+            "-Werror",
+            f"-I{INCLUDE}",
+        ]
         subprocess.run([*command, "-x", "c++", "-include", str(header), "/dev/null"], check=True)
     print(f"compile_device_code: {len(shared_headers())} headers compile alone as C++17")
 
@@ -193,7 +214,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         text = source(all_functions)
         by_architecture = {a: compile_kernels(text, a, Path(folder)) for a in ARCHITECTURES}
-    costs = {f.signature: {a: by_architecture[a][i] for a in ARCHITECTURES} for i, f in enumerate(all_functions)}
+    costs = {
+        f.signature: {a: by_architecture[a][i] for a in ARCHITECTURES} for i, f in enumerate(all_functions)
+    }
     release = nvcc_release()
     print(table(release, costs), end="")
     if update:
@@ -206,7 +229,9 @@ def main() -> int:
     found = worse(old, costs)
     print("\n".join(found) or "compile_device_code: nothing costs more than before")
     if found:
-        print("compile_device_code: if that is as it must be, run it with --update and commit tools/device_code.txt")
+        print(
+            "compile_device_code: if that is as it must be, run it with --update and commit tools/device_code.txt"
+        )
     return 1 if found else 0
 
 

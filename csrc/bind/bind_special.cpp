@@ -1,5 +1,6 @@
 #include "arrays.hpp"
 #include "auditkit/beta_law.hpp"
+#include "auditkit/log_gamma.hpp"
 #include "auditkit/normal.hpp"
 #include "auditkit/philox.hpp"
 

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <initializer_list>
 
+#include "auditkit/log_gamma.hpp"
 #include "check.hpp"
 
 namespace auditkit {

@@ -75,7 +75,7 @@ TEST(several_threads_do_work) {
   std::set<std::thread::id> seen;
   parallel_for(64, 1, 4, [&](std::size_t, std::size_t) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    const std::lock_guard guard(lock);
+    const std::scoped_lock guard(lock);
     seen.insert(std::this_thread::get_id());
   });
   CHECK(seen.size() > 1);
