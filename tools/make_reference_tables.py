@@ -91,6 +91,11 @@ def log_or_inf(x):
     return float("-inf") if x.is_zero() else x.log()
 
 
+def log_or_nan(x):
+    """log x, with nan for a 0 that stands for a part too small to be computed."""
+    return math.nan if x.is_zero() else x.log()
+
+
 # ---------------------------------------------------------------- one Beta law
 
 def sigmoid(t):
@@ -143,14 +148,15 @@ class Beta:
         return arb_poly(list((core + self.log_norm).exp() * half))
 
     def prepare(self, low, high):
-        """Lay panels over [low, high] and tabulate F at their edges."""
-        edge, edges = low, [low]
+        """Lay panels over a little more than [low, high] and tabulate F at their edges."""
+        edge = low - 2 * self.half_width(low)
+        edges, high = [edge], high + 2 * self.half_width(high)
         while edge < high:
             edge += 2 * min(self.half_width(edge),
                             self.half_width(edge + 2 * self.half_width(edge)))
             edges.append(edge)
         self.edges, self.polys = edges, {}
-        self.sums = [self.exact_cdf(arb(low))]
+        self.sums = [self.exact_cdf(arb(edges[0]))]
 
     def panel(self, k):
         """Integral of the density from the left edge of panel k, as a polynomial in t in [-1,1]."""
@@ -171,11 +177,17 @@ class Beta:
     def cdf(self, s):
         """F at s."""
         place = float(s)
-        if not self.taylor or not self.edges or not self.edges[0] <= place < self.edges[-1]:
+        if not self.taylor or len(self.edges) < 2:
+            return self.exact_cdf(s)
+        if place < self.edges[0]:       # the panels reach so far that F is negligible here if fa is large
+            return arb(0) if self.fa >= 30 else self.exact_cdf(s)
+        if place >= self.edges[-1] and self.fb < 30:
             return self.exact_cdf(s)
         k = bisect.bisect_right(self.edges, place) - 1
         while len(self.sums) <= k:
             self.sums.append(self.sums[-1] + self.panel(len(self.sums) - 1)(arb(1)))
+        if place >= self.edges[-1]:     # and 1-F here if fb is large
+            return self.sums[-1]
         left, right = arb(self.edges[k]), arb(self.edges[k + 1])
         return self.sums[k] + self.panel(k)((2 * s - left - right) / (right - left))
 
@@ -189,6 +201,10 @@ class Beta:
                 near, far = (mid, far) if self.fall(self.mode + sign * mid) < depth else (near, mid)
             ends.append(self.mode + sign * far)
         return ends
+
+    def short_series(self):
+        """Below this s (-inf: none) the library's series for F is short, so panels are not needed."""
+        return math.log(0.2 * (self.fa + 1) / (self.fn + self.fa)) if self.fa < 30 else -math.inf
 
     def mirror(self):
         """The law of 1-X."""
@@ -240,8 +256,11 @@ def integrate(function, step, points):
         here, inner = start, stop - (stop - start) * arb(2) ** -100
         while True:
             width = step(here if here is not start else here + (stop - start) * arb(2) ** -100)
-            probe = here + width
-            width = min(width, step(probe if probe < inner else inner))
+            while True:
+                wanted = step(here + width if here + width < inner else inner)
+                if wanted >= 0.7 * width:
+                    break
+                width = max(wanted, 0.6 * width)
             there = stop if here + 1.0001 * width > inner else arb(float(here) + width)
             mid, half = (here + there) / 2, (there - here) / 2
             total += half * sum((w * function(mid + half * t) for t, w in gauss_rule()), arb(0))
@@ -284,20 +303,19 @@ class Line:
 
     def value(self, low, high):
         """The integral over t in [low, high] (balls or floats)."""
-        left, right, _ = window(self.bound, float(low), float(high))
+        left, right, level = window(self.bound, float(low), float(high))
+        if level < -1500:               # no effect on any number of the tables
+            return arb(0)
         s_y = lambda t: float(self.curve(arb(t))[2])
         bottom, top = sorted((s_y(left), s_y(right)))
         self.active = self.y.active(DROP + max(0.0, self.y.fall(min(top, self.y.mode))))
         if self.kind == "cdf" and self.y.taylor:
-            self.y.prepare(max(bottom, self.y_floor()) - 0.01, min(top, self.active[1]) + 0.01)
+            low_end = min(max(bottom, self.y.short_series()), self.active[1])
+            self.y.prepare(low_end, max(low_end, min(top, self.active[1])))
         breaks = sorted(crossing(lambda t: s_y(t) > end, *((right, left) if s_y(right) > s_y(left) else (left, right)))
                         for end in self.active if bottom < end < top)
         points = [low if left == float(low) else arb(left)] + [arb(t) for t in breaks]
         return integrate(self.integrand, self.step, points + [high if right == float(high) else arb(right)])
-
-    def y_floor(self):
-        """Below this point the library's series for F_Y is short."""
-        return math.log(0.2 * (self.y.fa + 1) / (self.y.fn + self.y.fa)) if self.y.fa < 30 else self.active[0]
 
 
 # ---------------------------------------------------------------- epsilon: formulas (1) to (5)
@@ -400,6 +418,8 @@ class Strip:
         """The integral; kinks are the places (balls) where lo or hi change form."""
         span = 2 * DROP / min(self.x.fa, self.x.fb) + 800
         left, right, level = window(self.bound, self.x.mode - span, self.x.mode + span)
+        if level < -5000:
+            return arb("nan")
         depth = self.x.peak - level
         self.active = self.y.active(DROP + 20 + 2 * max(0.0, depth))
         self.tabulate(left, right)
@@ -415,9 +435,8 @@ class Strip:
         """Taylor panels for F_Y and 1-F_Y over the part that is used."""
         bottom, top = max(self.low(right), self.active[0]), min(self.high(left), self.active[1])
         for law, low, high in ((self.y, bottom, top), (self.yc, -top, -bottom)):
-            short = math.log(0.2 * (law.fa + 1) / (law.fn + law.fa)) if law.fa < 30 else low
-            if max(low, short) < high:
-                law.prepare(max(low, short) - 0.01, high + 0.01)
+            low_end = min(max(low, law.short_series()), high)
+            law.prepare(low_end, high)
 
 
 def epsilon_strip(eps, delta, law_x, law_y, region):
@@ -484,3 +503,166 @@ def epsilon_cdf(case, eps):
     fn, fp, tn, tp, prior, delta, region = case
     with precision(BITS + int(1.5 * eps) + 10):
         return epsilon_strip(eps, delta, *laws(fn, fp, tn, tp, prior), region)
+
+
+# ---------------------------------------------------------------- table: epsilon_posterior
+
+EXAMPLES = [        # (fn, fp, tn, tp), delta
+    ((0, 512, 1, 487), 1e-5), ((10, 5, 95, 90), 1e-5), ((3, 2, 18, 17), 0.0),
+    ((0, 0, 50, 50), 1e-5), ((45, 48, 52, 55), 1e-5), ((400, 2, 498, 100), 1e-5),
+    ((80, 85, 15, 20), 1e-5), ((30, 20, 480, 470), 1e-2),
+    ((400000, 10000, 990000, 600000), 1e-6),
+    ((480000000, 470000000, 530000000, 520000000), 1e-10)]
+LEVELS = [1e-4, 0.025, 0.5, 0.975, 1 - 1e-4]
+DELTAS = [0.0, 1e-15, 1e-10, 1e-5, 1e-2, 0.03, 0.3]
+RATES = [(0.5, 0.5), (0.1, 0.1), (0.9, 0.03), (1e-3, 1e-6), (0.0, 0.0)]
+SIZES = [1, 10, 100, 1000, 10**5, 10**6, 10**8, 10**9]
+
+
+def counts(x, y, size_x, size_y):
+    """(fn, fp, tn, tp) at error rates x, y."""
+    fn, fp = int(x * size_x), int(y * size_y)
+    return fn, fp, size_y - fp, size_x - fn
+
+
+def sampled_quantiles(case, levels, draws=40000):
+    """Rough quantiles of the posterior of eps by simulation (only to place the test points)."""
+    fn, fp, tn, tp, prior, delta, region = case
+    rng = random.Random(repr(case))
+    values = []
+    for _ in range(draws):
+        x, y = rng.betavariate(fn + prior, tp + prior), rng.betavariate(fp + prior, tn + prior)
+        logs = [(1 - delta - y, x), (1 - delta - x, y)]
+        if region == "both":
+            logs += [(y - delta, 1 - x), (x - delta, 1 - y)]
+        values.append(max([0.0] + [math.log(p) - math.log(max(q, 1e-300)) for p, q in logs if p > 0]))
+    values.sort()
+    return [float("%.13g" % values[min(draws - 1, int(level * draws))]) for level in levels]
+
+
+def quantile_points(case, levels):
+    """(case, eps) at rough quantiles, without those at 0."""
+    return [(case, eps) for eps in sampled_quantiles(case, levels) if eps > 0]
+
+
+def example_cases():
+    for cells, delta in EXAMPLES:
+        case = (*cells, 0.5, delta, "both")
+        yield from ((case, float(eps)) for eps in (0, 0.5, 1, 2, 4, 8, 12))
+        yield from quantile_points(case, LEVELS)
+
+
+def stress_cases():
+    """Error rates by sizes, deltas in turn; then unbalanced, mirrored and other priors."""
+    turn = 0
+    for rates in RATES:
+        for size in SIZES:
+            for part in (0, 1, 2):
+                region = "below" if turn % 3 == 2 else "both"
+                case = (*counts(*rates, size, size), 0.5, DELTAS[turn % 7], region)
+                yield from quantile_points(case, [LEVELS[(turn + part) % 5]])
+                turn += 1
+    for rates in RATES:
+        for sizes in ((10, 10**9), (10**9, 10), (1, 10**6)):
+            fn, fp, tn, tp = counts(*rates, *sizes)
+            case = (fn, fp, tn, tp, 0.5, DELTAS[turn % 7], "both")
+            yield from quantile_points(case, [0.025, 0.975])
+            flipped = (tp, tn, fp, fn, 0.5, DELTAS[(turn + 3) % 7], "both")
+            yield from quantile_points(flipped, [0.5])
+            turn += 1
+    for prior in (1.0, 0.1):
+        for cells in ((3, 2, 18, 17), (0, 0, 50, 50), (1, 0, 0, 1), (90, 95, 5, 10), (10**5, 10**4, 10**6, 10**6)):
+            yield from quantile_points((*cells, prior, 1e-5, "both"), [0.025, 0.5, 0.975])
+
+
+def tail_cases():
+    """Deep tails of S and F, very large and very small eps."""
+    for cells, delta in (((10, 5, 95, 90), 1e-5), ((3, 2, 18, 17), 0.0), ((400, 2, 498, 100), 0.01),
+                         ((1, 1, 9, 9), 1e-5), ((30, 20, 480, 470), 1e-10), ((17, 18, 2, 3), 1e-5)):
+        for log_s in (60, 200, 640):
+            yield (*cells, 0.5, delta, "both"), round(log_s / (min(cells) + 0.5), 2)
+    for rates in RATES[:3]:
+        for size in (1000, 10**6, 10**9):
+            case = (*counts(*rates, size, size), 0.5, 1e-5, "both" if size < 10**9 else "below")
+            low, mid, high = sampled_quantiles(case, [0.025, 0.5, 0.975])
+            for score in (-34, -15, 12, 35):
+                eps = float("%.13g" % (mid + score * (high - low) / 3.92))
+                if eps > 0:
+                    yield case, eps
+    for size in (1, 50, 10**6, 10**9):
+        for eps in (30.0, 100.0, 300.0, 650.0, 700.0, 1000.0):
+            yield (0, 0, size, size, 0.5, 1e-5 if size < 10**9 else 0.0, "both"), eps
+    for cells in ((3, 2, 18, 17), (45, 48, 52, 55), (0, 0, 50, 50), (480000, 470000, 530000, 520000)):
+        for eps in (1e-12, 1e-6, 1e-3):
+            for delta, region in ((0.0, "both"), (1e-10, "both"), (0.0, "below")):
+                yield (*cells, 0.5, delta, region), eps
+
+
+def epsilon_row(case, eps):
+    """One line: F, log F, S, log S, f, log f."""
+    cdf, survival, density = epsilon_cdf(case, eps), epsilon_survival(case, eps), epsilon_density(case, eps)
+    deep = cdf.is_nan()                 # F below exp(-5000)
+    if deep:
+        cdf = arb(0)
+    if not abs(cdf + survival - 1) < arb("1e-25"):
+        raise ArithmeticError("F+S-1 = %s for %r at %r" % ((cdf + survival - 1).str(5), case, eps))
+    log_cdf = math.nan if deep else (-survival).log1p() if survival < 0.5 else log_or_inf(cdf)
+    log_survival = (-cdf).log1p() if cdf < 0.5 else log_or_nan(survival)
+    values = cdf, log_cdf, survival, log_survival, density, log_or_nan(density)
+    return " ".join([" ".join(map(str, case[:4])), case[4].hex(), case[5].hex(), case[6], eps.hex()]
+                    + [hexa(v) for v in values])
+
+
+def table_epsilon_posterior():
+    """fn fp tn tp prior delta region eps F logF S logS f logf
+
+    F, S: distribution function and survival function of the posterior of eps; f: density.
+    nan: logarithm below -1400, not tabulated."""
+    for source in (example_cases, stress_cases, tail_cases):
+        for case, eps in source():
+            yield epsilon_row(case, eps)
+
+
+# ---------------------------------------------------------------- command line
+
+TABLES = {
+    "epsilon_posterior": table_epsilon_posterior,
+}
+
+
+def header(name, function):
+    """The comment block at the top of a table."""
+    text = ["%s.txt" % name, "", *[line.strip() for line in function.__doc__.splitlines()], "",
+            "First line of the description: the columns.  Integers are decimal, reals are C hexadecimal floats,",
+            "correctly rounded; a value below the range of a double is 0 and its logarithm is tabulated.",
+            "Made by tools/make_reference_tables.py in ball arithmetic of %d bits or more," % BITS,
+            "on %s.  No licence is needed for the numbers: use them freely." % datetime.date.today()]
+    return "".join(("# " + line).rstrip() + "\n" for line in text)
+
+
+def write_table(name, folder):
+    """Write one table, line by line, and report."""
+    start, lines = time.time(), 0
+    path = os.path.join(folder, name + ".txt")
+    with open(path + ".part", "w", encoding="ascii") as out:
+        out.write(header(name, TABLES[name]))
+        for row in TABLES[name]():
+            out.write(row + "\n")
+            out.flush()
+            lines += 1
+    os.replace(path + ".part", path)
+    print("%s: %d lines, %.0f s" % (name, lines, time.time() - start), flush=True)
+
+
+def main():
+    here = os.path.dirname(os.path.abspath(__file__))
+    parser = argparse.ArgumentParser(description="Make the reference tables of the tests in high precision.")
+    parser.add_argument("--table", action="append", choices=sorted(TABLES), help="only this table (may be repeated)")
+    parser.add_argument("--out", default=os.path.join(here, "..", "tests", "data"), help="folder of the tables")
+    options = parser.parse_args()
+    for name in options.table or TABLES:
+        write_table(name, options.out)
+
+
+if __name__ == "__main__":
+    main()

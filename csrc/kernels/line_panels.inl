@@ -16,32 +16,7 @@ namespace {
 constexpr int kNodes = kGaussNodes;
 constexpr GaussRule kRule = gauss_rule();
 
-/// inner[j][k] = integral from -1 to node k of the Lagrange polynomial of node j: turns 16 values of a function into its
-/// running integral. From l_j = w_j sum_i (2i+1)/2 P_i(t_j) P_i and the antiderivative (P_{i+1} - P_{i-1}) / (2i+1).
-struct RunningIntegral {
-  double inner[kNodes][kNodes];
-};
-
-constexpr RunningIntegral make_running_integral() {
-  RunningIntegral out{};
-  double p[kNodes][kNodes + 2] = {};
-  for (int k = 0; k < kNodes; ++k) {
-    const double t = kRule.node[k];
-    p[k][0] = 1.0;
-    p[k][1] = t;
-    for (int i = 1; i <= kNodes; ++i) p[k][i + 1] = ((2 * i + 1) * t * p[k][i] - i * p[k][i - 1]) / (i + 1);
-  }
-  for (int j = 0; j < kNodes; ++j) {
-    for (int k = 0; k < kNodes; ++k) {
-      double sum = kRule.node[k] + 1.0;
-      for (int i = 1; i < kNodes; ++i) sum += p[j][i] * (p[k][i + 1] - p[k][i - 1]);
-      out.inner[j][k] = 0.5 * kRule.weight[j] * sum;
-    }
-  }
-  return out;
-}
-
-constexpr RunningIntegral kRunning = make_running_integral();
+constexpr RunningIntegral kRunning = running_integral();
 
 inline std::uint64_t bits_of(double x) {
   std::uint64_t bits;
@@ -143,6 +118,7 @@ PanelSums line_panel(const PrivacyLine& line, double center, double half, double
   const double ax = lx.a, bx = lx.b, ay = ly.a, by = ly.b;
   const double inverse_mx = 1.0 / lx.m, inverse_qx = 1.0 / lx.q, inverse_my = 1.0 / ly.m, inverse_qy = 1.0 / ly.q;
   const double mx = lx.m, mx_low = lx.m_low, my = ly.m, my_low = ly.m_low;
+  const double qy = ly.q, qy_low = ly.q_low;
   const double top_x = lx.log_c + line.shift_x, top_y = ly.log_c + line.shift_y;
   const double x0 = line.x0, y0 = line.y0, sig0 = line.sig0, one_minus_sig0 = line.one_minus_sig0;
   const double offset_x0 = line.offset_x0, offset_y0 = line.offset_y0, delta = line.delta, d = line.d;
@@ -159,8 +135,10 @@ PanelSums line_panel(const PrivacyLine& line, double center, double half, double
     const double one_minus_x = 1.0 - x;
     const double one_minus_y = delta + d * sig;
     const bool close = (tau > -0.7) & (tau < 0.7);
+    // x <= 1/2 on this line; y may be near 1, where its complement is the precise one.
+    const double far_y = y <= 0.5 ? (y - my) - my_low : -((one_minus_y - qy) - qy_low);
     const double offset_x = close ? offset_x0 + x0 * one_minus_sig0 * em * den : (x - mx) - mx_low;
-    const double offset_y = close ? offset_y0 - y0 * sig0 * em * den : (y - my) - my_low;
+    const double offset_y = close ? offset_y0 - y0 * sig0 * em * den : far_y;
     const double deviance_x = vector_deviance(ax, bx, inverse_mx, inverse_qx, x, one_minus_x, offset_x);
     const double deviance_y = vector_deviance(ay, by, inverse_my, inverse_qy, y, one_minus_y, offset_y);
     fx[j] = vector_exp(top_x - deviance_x) * sig_minus / one_minus_x;
@@ -191,7 +169,7 @@ PanelSums line_panel(const PrivacyLine& line, double center, double half, double
 
 double tail_panel(const BetaLaw& law, const BetaPoint& p, double deviance_at_p, double width) {
   alignas(64) double weighted[kNodes];
-  const double a = law.a, b = law.b, m = law.m, m_low = law.m_low, inverse_m = 1.0 / law.m, inverse_q = 1.0 / law.q;
+  const double a = law.a, b = law.b, m = law.m, m_low = law.m_low, q = law.q, q_low = law.q_low, inverse_m = 1.0 / law.m, inverse_q = 1.0 / law.q;
   const double x0 = p.x, q0 = p.one_minus_x, offset0 = p.offset;
   for (int j = 0; j < kNodes; ++j) {
     const double tau = -0.5 * width * (1.0 + kRule.node[j]);
@@ -199,8 +177,10 @@ double tail_panel(const BetaLaw& law, const BetaPoint& p, double deviance_at_p, 
     const double em = exp_tau.scale * exp_tau.p + (exp_tau.scale - 1.0);
     const double den = 1.0 / (1.0 + x0 * em);
     const double x = x0 * (exp_tau.scale + exp_tau.scale * exp_tau.p) * den;
-    const double offset = tau > -0.7 ? offset0 + x0 * q0 * em * den : (x - m) - m_low;
-    const double here = vector_deviance(a, b, inverse_m, inverse_q, x, q0 * den, offset);
+    const double one_minus_x = q0 * den;
+    const double far = x <= 0.5 ? (x - m) - m_low : -((one_minus_x - q) - q_low);
+    const double offset = tau > -0.7 ? offset0 + x0 * q0 * em * den : far;
+    const double here = vector_deviance(a, b, inverse_m, inverse_q, x, one_minus_x, offset);
     weighted[j] = kRule.weight[j] * vector_exp(deviance_at_p - here);
   }
   double sum = 0.0;

@@ -16,7 +16,7 @@ struct BetaLaw {
   double a, b;  ///< parameters, > 0
   double n;     ///< a + b
   double m, q;  ///< mean and 1 - mean, each with its own relative precision
-  double m_low; ///< what rounding took from m: a / n = m + m_low
+  double m_low, q_low;  ///< what rounding took from them: a / n = m + m_low, b / n = q + q_low
   double log_c; ///< C above
 };
 
@@ -29,6 +29,7 @@ AUDITKIT_HD inline BetaLaw make_beta_law(double a, double b) {
   law.q = b / law.n;
   // n itself is rounded only when a + b does not fit 53 bits; counts are at most 2e9 with halves, so it is exact.
   law.m_low = ::fma(-law.m, law.n, a) / law.n;
+  law.q_low = ::fma(-law.q, law.n, b) / law.n;
   law.log_c = 0.5 * ::log(a * law.q) - kLogSqrt2Pi + stirling_error(law.n) - stirling_error(a) - stirling_error(b);
   return law;
 }
@@ -39,7 +40,8 @@ AUDITKIT_HD inline BetaLaw mirrored(const BetaLaw& law) {
   other.b = law.a;
   other.m = law.q;
   other.q = law.m;
-  other.m_low = ::fma(-other.m, other.n, other.a) / other.n;
+  other.m_low = law.q_low;
+  other.q_low = law.m_low;
   return other;
 }
 
@@ -51,7 +53,7 @@ struct BetaPoint {
 
 AUDITKIT_HD inline BetaPoint beta_point(const BetaLaw& law, double x, double one_minus_x) {
   // Subtract on the side where x is known best.
-  const double offset = x <= one_minus_x ? (x - law.m) - law.m_low : -((one_minus_x - law.q) + law.m_low);
+  const double offset = x <= one_minus_x ? (x - law.m) - law.m_low : -((one_minus_x - law.q) - law.q_low);
   return {x, one_minus_x, offset};
 }
 
@@ -69,37 +71,29 @@ struct BetaTails {
   double log_lower, log_upper;
 };
 
-/// Sums 16 Gauss nodes of the logit density over [s0 - width, s0] where p is the point at s0, relative to the density
-/// at p. Returns the sum and the point at the left end. Scalar; kernels pass a vectorised one of the same contract.
+/// The point `tau` (<= 0) logits below p; the offset is carried, not recomputed, while the step is short.
+AUDITKIT_HD inline BetaPoint step_down(const BetaLaw& law, const BetaPoint& p, double tau) {
+  const double em = ::expm1(tau);
+  const double den = 1.0 / (1.0 + p.x * em);
+  const double x = p.x * ::exp(tau) * den;
+  const double one_minus_x = p.one_minus_x * den;
+  if (tau > -0.7) return {x, one_minus_x, p.offset + p.x * p.one_minus_x * em * den};
+  return beta_point(law, x, one_minus_x);
+}
+
+/// Integral of the logit density over the `width` logits below p, divided by the density at p, by 16 Gauss nodes.
+/// Scalar; kernels pass a vectorised one of the same contract.
 struct ScalarTailPanel {
   AUDITKIT_HD double operator()(const BetaLaw& law, const BetaPoint& p, double deviance_at_p, double width) const {
     constexpr GaussRule rule = gauss_rule();
     double sum = 0.0;
     for (int j = 0; j < kGaussNodes; ++j) {
-      const double tau = -0.5 * width * (1.0 + rule.node[j]);
-      const double em = ::expm1(tau);
-      const double den = 1.0 / (1.0 + p.x * em);
-      BetaPoint node{};
-      node.x = p.x * ::exp(tau) * den;
-      node.one_minus_x = p.one_minus_x * den;
-      node.offset = p.offset + p.x * p.one_minus_x * em * den;
-      if (tau < -0.7) node.offset = (node.x - law.m) - law.m_low;
+      const BetaPoint node = step_down(law, p, -0.5 * width * (1.0 + rule.node[j]));
       sum += rule.weight[j] * ::exp(deviance_at_p - deviance(law, node));
     }
     return 0.5 * width * sum;
   }
 };
-
-/// The point `tau` (<= 0) logits below p.
-AUDITKIT_HD inline BetaPoint step_down(const BetaLaw& law, const BetaPoint& p, double tau) {
-  const double em = ::expm1(tau);
-  const double den = 1.0 / (1.0 + p.x * em);
-  BetaPoint out{};
-  out.x = p.x * ::exp(tau) * den;
-  out.one_minus_x = p.one_minus_x * den;
-  out.offset = tau > -0.7 ? p.offset + p.x * p.one_minus_x * em * den : (out.x - law.m) - law.m_low;
-  return out;
-}
 
 /// P(X <= x) / (logit density at x), for x below the mean: Gauss panels towards 0 until the power series
 /// x^a (1 - x)^b / (a B) [1 + sum of positive terms] (DLMF 8.17.8) converges quickly, or nothing is left.
