@@ -2,8 +2,8 @@
 """Compile the arithmetic that host and device share as device code, and keep its cost.
 
 Every function marked AUDITKIT_HD in csrc/include/auditkit is called from a kernel of its own, made here from its
-declaration, and compiled by nvcc for each architecture with warnings as errors. Registers and spilled bytes are compared
-with tools/device_code.txt: with the release of nvcc that made that table they may not grow. No GPU is needed.
+declaration, and compiled by nvcc for each architecture with warnings as errors. Registers and spilled bytes are
+compared with tools/device_code.txt: with the release of nvcc that made it they may not grow. No GPU is needed.
 
 Where there is no nvcc, the headers are still compiled alone as C++17 and their includes checked.
 
@@ -140,7 +140,7 @@ def nvcc_release() -> str:
 def table(release: str, costs: dict[str, dict[str, Cost]]) -> str:
     """The committed table, ready to be printed."""
     lines = [
-        "# Cost of the shared functions as device code: registers/spilled bytes/stack bytes of a kernel that calls one.",
+        "# Shared functions as device code: registers/spilled bytes/stack bytes of a kernel that calls one.",
         "# Made by tools/compile_device_code.py --update.",
         f"# nvcc {release}",
         f"{'function':<66}" + "".join(f"{a:>12}" for a in ARCHITECTURES),

@@ -2,8 +2,8 @@
 """Run every check of form that CI runs, or with --fix repair what can be repaired.
 
 Steps: ruff (rules and format), clang-format, clang-tidy, mypy --strict, stubtest of the compiled core. The tools are
-those of the environment that runs this file. clang-tidy reads build/tests (made by cmake --preset tests) for kernels and
-tests, and the newest build directory of the Python extension for the bindings.
+those of the environment that runs this file. clang-tidy reads build/tests (made by cmake --preset tests) for kernels
+and tests, and the newest build directory of the Python extension (or AUDITKIT_BUILD_DIR) for the bindings.
 
 Usage:  lint.py [--fix] [--changed] [STEP ...]
 """
@@ -83,16 +83,16 @@ def compile_databases() -> list[Path]:
 def tidy_units(changed: bool) -> list[tuple[str, str]]:
     """(compile database folder, source) of each unit to check, each source once."""
     wanted = changed_files() if changed else None
-    units: dict[str, str] = {}
+    units: dict[str, tuple[str, str]] = {}  # by file name, because both databases hold the kernels
     for database in compile_databases():
         for entry in json.loads(database.read_text()):
             source = Path(entry["directory"], entry["file"]).resolve()
-            inside = source.is_relative_to(ROOT / "csrc") or "isa" in source.parts
-            if not inside or source.name in {Path(name).name for name in units}:
+            generated = source.parent.name == "isa"
+            if not generated and not source.is_relative_to(ROOT / "csrc"):
                 continue
-            if wanted is None or "isa" in source.parts or str(source.relative_to(ROOT)) in wanted:
-                units[str(source)] = str(database.parent)
-    return [(folder, source) for source, folder in units.items()]
+            if wanted is None or generated or str(source.relative_to(ROOT)) in wanted:
+                units.setdefault(source.name, (str(database.parent), str(source)))
+    return list(units.values())
 
 
 def clang_tidy(fix: bool, changed: bool) -> bool:

@@ -115,7 +115,6 @@ void register_special(py::module_& m) {
   map_pairs("log_add_exp", log_add_exp);
   map_pairs("log_sub_exp", log_sub_exp);
   map_pairs("gaussian_log_delta", gaussian_log_delta);
-  map_pairs("gaussian_epsilon", gaussian_epsilon);
   m.def("beta_tails", beta_tail_table, a, b, x, arg("one_minus_x").noconvert(), arg("n_threads") = 1U);
   m.def("beta_quantile", beta_quantile_table, a, b, arg("log_p").noconvert(), arg("log_1mp").noconvert(),
         arg("n_threads") = 1U);
