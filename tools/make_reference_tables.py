@@ -233,10 +233,21 @@ def argmax(bound, low, high):
 
 def crossing(inside, good, bad):
     """Boundary between a good and a bad place, on the bad side."""
-    for _ in range(60):
-        mid = (good + bad) / 2
+    exact = isinstance(good, arb)
+    for _ in range(260 if exact else 60):
+        mid = ((good + bad) / 2).mid() if exact else (good + bad) / 2
         good, bad = (mid, bad) if inside(mid) else (good, mid)
     return bad
+
+
+def ascending(points):
+    """Balls in ascending order, without repetitions."""
+    chosen = []
+    for point in points:
+        place = sum(1 for other in chosen if other < point)
+        if place == len(chosen) or chosen[place] > point:
+            chosen.insert(place, point)
+    return chosen
 
 
 def window(bound, low, high):
@@ -261,7 +272,7 @@ def integrate(function, step, points):
                 if wanted >= 0.7 * width:
                     break
                 width = max(wanted, 0.6 * width)
-            there = stop if here + 1.0001 * width > inner else arb(float(here) + width)
+            there = stop if here + 1.0001 * width > inner else (here + width).mid()
             mid, half = (here + there) / 2, (there - here) / 2
             total += half * sum((w * function(mid + half * t) for t, w in gauss_rule()), arb(0))
             if there is stop:
@@ -423,13 +434,15 @@ class Strip:
         depth = self.x.peak - level
         self.active = self.y.active(DROP + 20 + 2 * max(0.0, depth))
         self.tabulate(left, right)
-        breaks = [arb(left), arb(right)] + [k for k in kinks if left < float(k) < right]
-        for edge in (self.low, self.high):
-            for end in self.active:
-                inside = lambda t: edge(t) > end
-                if inside(left) and not inside(right):
-                    breaks.append(arb(crossing(inside, left, right)))
-        return integrate(self.integrand, self.step, sorted(breaks, key=float))
+        points = [arb(left), *(k for k in kinks if left < k < right), arb(right)]
+        for start, stop in list(zip(points, points[1:])):
+            shift = (stop - start) * arb(2) ** -200
+            for edge in (self.low, self.high):
+                for end in self.active:
+                    inside = lambda t: edge(t) > end
+                    if inside(start + shift) and not inside(stop - shift):
+                        points.append(crossing(inside, start + shift, stop - shift))
+        return integrate(self.integrand, self.step, ascending(points))
 
     def tabulate(self, left, right):
         """Taylor panels for F_Y and 1-F_Y over the part that is used."""
@@ -454,10 +467,10 @@ def epsilon_strip(eps, delta, law_x, law_y, region):
         y = rest / lines.e
         return y, 1 - y, 1 / lines.e
 
-    corner = (lines.corner / (1 - lines.corner)).log()
-    kinks = [corner, -corner]
+    kinks = [(lines.corner / (1 - lines.corner)).log()]
     if delta > 0:
-        kinks += [(lines.d / lines.delta).log(), -(lines.d / lines.delta).log()]
+        kinks.append((lines.d / lines.delta).log())
+    kinks = ascending(kinks + [-k for k in kinks])
     return Strip(law_x, law_y, edge, region == "both").value(kinks)
 
 

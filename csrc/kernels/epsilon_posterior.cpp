@@ -20,8 +20,8 @@ constexpr double kWindowSlack = 20.0;  // a window end may lie this much further
 constexpr double kNegligible = 60.0;   // nats by which a part must lose to be dropped (leaves e^20 for widths)
 constexpr double kUnderflow = 750.0;   // deviance beyond which a part is zero in double precision
 constexpr double kPowerLaw = 600.0;    // from here on every part is a pure power of e^eps (E itself overflows at 709)
-constexpr double kPanelLogits = 3.0;
-constexpr double kPanelSds = 2.8;
+constexpr double kPanelLogits = 4.0;  // the integrand is analytic up to a distance of pi
+constexpr double kPanelSds = 3.5;
 constexpr double kPanelNats = 14.0;  // largest change of one factor over a panel: more makes its interpolant noise
 
 /// Which tail of the far law (y) multiplies the density of the near one (x).
@@ -219,7 +219,7 @@ LinePoint point_near(const Segment& s, const Window& w, double v) {
   const double tau = v - w.v0;
   if (std::fabs(tau) < 0.7) {
     const double em = std::expm1(tau);
-    const double den = 1.0 / (1.0 + w.anchor.sig * em);
+    const double den = 1.0 / (w.anchor.one_minus_sig + w.anchor.sig * std::exp(tau));
     p.x.offset = w.anchor.x.offset + w.anchor.x.x * w.anchor.one_minus_sig * em * den;
     p.y.offset = w.anchor.y.offset - w.anchor.y.x * w.anchor.sig * em * den;
   }
@@ -238,7 +238,9 @@ double panel_width(const Segment& s, const LinePoint& p, Side side) {
   }
   double width = kPanelSds / std::sqrt(std::max(information, 1e-2));
   if (steepest * width > kPanelNats) width = kPanelNats / steepest;
-  return std::min(width, kPanelLogits);
+  // Far out on the line everything is a pure exponential of v, whose singularities have faded.
+  const bool faded = information < 1e-3 && std::min(p.sig, p.one_minus_sig) < 1e-6;
+  return std::min(width, faded ? 2.5 * kPanelLogits : kPanelLogits);
 }
 
 struct SegmentSums {

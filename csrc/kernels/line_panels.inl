@@ -127,7 +127,7 @@ PanelSums line_panel(const PrivacyLine& line, double center, double half, double
     const SplitExp exp_tau = split_exp(tau);
     const double em = exp_tau.scale * exp_tau.p + (exp_tau.scale - 1.0);
     const double grown = exp_tau.scale + exp_tau.scale * exp_tau.p;
-    const double den = 1.0 / (1.0 + sig0 * em);
+    const double den = 1.0 / (one_minus_sig0 + sig0 * grown);  // not 1 + sig0 * em, which cancels at sig0 near 1
     const double x = x0 * grown * den;
     const double y = y0 * den;
     const double sig = sig0 * grown * den;
@@ -175,8 +175,9 @@ double tail_panel(const BetaLaw& law, const BetaPoint& p, double deviance_at_p, 
     const double tau = -0.5 * width * (1.0 + kRule.node[j]);
     const SplitExp exp_tau = split_exp(tau);
     const double em = exp_tau.scale * exp_tau.p + (exp_tau.scale - 1.0);
-    const double den = 1.0 / (1.0 + x0 * em);
-    const double x = x0 * (exp_tau.scale + exp_tau.scale * exp_tau.p) * den;
+    const double grown = exp_tau.scale + exp_tau.scale * exp_tau.p;
+    const double den = 1.0 / (q0 + x0 * grown);
+    const double x = x0 * grown * den;
     const double one_minus_x = q0 * den;
     const double far = x <= 0.5 ? (x - m) - m_low : -((one_minus_x - q) - q_low);
     const double offset = tau > -0.7 ? offset0 + x0 * q0 * em * den : far;

@@ -73,11 +73,11 @@ struct BetaTails {
 
 /// The point `tau` (<= 0) logits below p; the offset is carried, not recomputed, while the step is short.
 AUDITKIT_HD inline BetaPoint step_down(const BetaLaw& law, const BetaPoint& p, double tau) {
-  const double em = ::expm1(tau);
-  const double den = 1.0 / (1.0 + p.x * em);
-  const double x = p.x * ::exp(tau) * den;
+  const double grown = ::exp(tau);
+  const double den = 1.0 / (p.one_minus_x + p.x * grown);  // not 1 + x expm1(tau), which cancels at x near 1
+  const double x = p.x * grown * den;
   const double one_minus_x = p.one_minus_x * den;
-  if (tau > -0.7) return {x, one_minus_x, p.offset + p.x * p.one_minus_x * em * den};
+  if (tau > -0.7) return {x, one_minus_x, p.offset + p.x * p.one_minus_x * ::expm1(tau) * den};
   return beta_point(law, x, one_minus_x);
 }
 
