@@ -233,10 +233,21 @@ def argmax(bound, low, high):
 
 def crossing(inside, good, bad):
     """Boundary between a good and a bad place, on the bad side."""
-    for _ in range(60):
-        mid = (good + bad) / 2
+    exact = isinstance(good, arb)
+    for _ in range(260 if exact else 60):
+        mid = ((good + bad) / 2).mid() if exact else (good + bad) / 2
         good, bad = (mid, bad) if inside(mid) else (good, mid)
     return bad
+
+
+def ascending(points):
+    """Balls in ascending order, without repetitions."""
+    chosen = []
+    for point in points:
+        place = sum(1 for other in chosen if other < point)
+        if place == len(chosen) or chosen[place] > point:
+            chosen.insert(place, point)
+    return chosen
 
 
 def window(bound, low, high):
@@ -423,15 +434,15 @@ class Strip:
         depth = self.x.peak - level
         self.active = self.y.active(DROP + 20 + 2 * max(0.0, depth))
         self.tabulate(left, right)
-        breaks = [arb(left), arb(right)] + [k for k in kinks if left < float(k) < right]
-        for edge in (self.low, self.high):
-            for end in self.active:
-                inside = lambda t: edge(t) > end
-                if inside(left) and not inside(right):
-                    place = crossing(inside, left, right)
-                    if all(abs(place - float(k)) > 1e-12 * abs(place) for k in kinks):
-                        breaks.append(arb(place))
-        return integrate(self.integrand, self.step, sorted(breaks, key=float))
+        points = [arb(left), *(k for k in kinks if left < k < right), arb(right)]
+        for start, stop in list(zip(points, points[1:])):
+            shift = (stop - start) * arb(2) ** -200
+            for edge in (self.low, self.high):
+                for end in self.active:
+                    inside = lambda t: edge(t) > end
+                    if inside(start + shift) and not inside(stop - shift):
+                        points.append(crossing(inside, start + shift, stop - shift))
+        return integrate(self.integrand, self.step, ascending(points))
 
     def tabulate(self, left, right):
         """Taylor panels for F_Y and 1-F_Y over the part that is used."""
@@ -456,10 +467,10 @@ def epsilon_strip(eps, delta, law_x, law_y, region):
         y = rest / lines.e
         return y, 1 - y, 1 / lines.e
 
-    corner = (lines.corner / (1 - lines.corner)).log()
-    kinks = [corner, -corner]
+    kinks = [(lines.corner / (1 - lines.corner)).log()]
     if delta > 0:
-        kinks += [(lines.d / lines.delta).log(), -(lines.d / lines.delta).log()]
+        kinks.append((lines.d / lines.delta).log())
+    kinks = ascending(kinks + [-k for k in kinks])
     return Strip(law_x, law_y, edge, region == "both").value(kinks)
 
 
