@@ -1,4 +1,5 @@
-"""Simultaneous score bands: exact rational arithmetic for the recursion, plain loops over thresholds for the bounds."""
+"""Simultaneous score bands: exact rational arithmetic for the recursion, plain loops over thresholds
+for the bounds."""
 
 import math
 from fractions import Fraction
@@ -16,7 +17,8 @@ from auditkit.runtime import core
 
 
 def exact_coverage(limits):
-    """P(V_(i) <= u_i for all i) = n! times the iterated integral over v_1 <= u_1, v_1 <= v_2 <= u_2, ..., in fractions.
+    """P(V_(i) <= u_i for all i) = n! times the iterated integral over v_1 <= u_1, v_1 <= v_2 <= u_2, ..., in
+    fractions.
 
     The inner integrals are polynomials of the next lower variable: coefficients, lowest power first.
     """
@@ -150,7 +152,9 @@ def plain_band_epsilon(in_scores, out_scores, delta, alpha):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    inside=st.lists(st.sampled_from([-math.inf, -1.0, 0.0, 0.5, 1.0, 2.0, 3.0, math.inf]), min_size=1, max_size=25),
+    inside=st.lists(
+        st.sampled_from([-math.inf, -1.0, 0.0, 0.5, 1.0, 2.0, 3.0, math.inf]), min_size=1, max_size=25
+    ),
     outside=st.lists(st.sampled_from([-math.inf, -1.0, 0.0, 0.5, 1.0, 2.0]), min_size=1, max_size=25),
     delta=st.sampled_from([0.0, 1e-5, 0.2]),
 )

@@ -23,7 +23,8 @@ def counts_of(n, fn, fp, nonmembers=None):
 
 @pytest.mark.parametrize("miss", [0.4, 0.025, 1e-6])
 @pytest.mark.parametrize(
-    ("errors", "successes"), [(0, 1), (0, 50), (1, 1), (3, 97), (97, 3), (400, 600), (10**6, 10**6), (5, 10**6)]
+    ("errors", "successes"),
+    [(0, 1), (0, 50), (1, 1), (3, 97), (97, 3), (400, 600), (10**6, 10**6), (5, 10**6)],
 )
 def test_rate_limits_are_beta_quantiles_rounded_outward(errors, successes, miss):
     for jeffreys, shift in ((False, (1.0, 0.0)), (True, (0.5, 0.5))):
@@ -79,7 +80,9 @@ def exact_rectangle(counts, delta, alpha, shift, region="below", share=0.5):
         miss_x, miss_y = alpha * share / sides, alpha * (1 - share) / sides
         pairs = [(upper(counts["fn"], counts["tp"], miss_x), upper(counts["fp"], counts["tn"], miss_y))]
         if region == "both":
-            pairs.append((upper(counts["tp"], counts["fn"], miss_x), upper(counts["tn"], counts["fp"], miss_y)))
+            pairs.append(
+                (upper(counts["tp"], counts["fn"], miss_x), upper(counts["tn"], counts["fp"], miss_y))
+            )
         return max(mpmath.mpf(0), *(max(log_ratio(x, y), log_ratio(y, x)) for x, y in pairs))
 
 
@@ -91,9 +94,12 @@ def test_rectangles_are_the_formula_rounded_down(n, fn, fp, delta, share, region
     counts = counts_of(n, fn, fp)
     for function, shift in ((bounds.clopper_pearson, (1, 0)), (bounds.jeffreys, (0.5, 0.5))):
         bound = function(**counts, delta=delta, alpha=0.05, region=region, share=share).epsilon
-        exact = exact_rectangle(counts, delta, 0.05, (mpmath.mpf(shift[0]), mpmath.mpf(shift[1])), region, share)
+        exact = exact_rectangle(
+            counts, delta, 0.05, (mpmath.mpf(shift[0]), mpmath.mpf(shift[1])), region, share
+        )
         assert bound <= exact
-        # Both rates are moved by at most 2e-12 of themselves; (1 - x - delta) can magnify that by 1 / (1 - x - delta).
+        # Both rates are moved by at most 2e-12 of themselves; (1 - x - delta) can magnify that by 1 / (1 - x
+        # - delta).
         assert bound >= exact - 1e-9
 
 
@@ -154,12 +160,16 @@ def test_gaussian_bound_inverts_both_steps(n, fn, fp, delta):
     limits = [core.rate_upper(errors, n - errors, 0.025, False) for errors in (fn, fp)]
     with mpmath.workdps(40):
         # Of a limit and its complement the smaller has the finer outward rounding.
-        x, y = (mpmath.mpf(value) if value < 0.5 else 1 - mpmath.mpf(complement) for value, complement in limits)
+        x, y = (
+            mpmath.mpf(value) if value < 0.5 else 1 - mpmath.mpf(complement) for value, complement in limits
+        )
         mu = max(mpmath.mpf(0), mpmath.sqrt(2) * (mpmath.erfinv(1 - 2 * x) + mpmath.erfinv(1 - 2 * y)))
         assert mu - 1e-11 <= bound.details["mu_lower"] <= mu
 
         def delta_of(epsilon):
-            return mpmath.ncdf(-epsilon / mu + mu / 2) - mpmath.exp(epsilon) * mpmath.ncdf(-epsilon / mu - mu / 2)
+            return mpmath.ncdf(-epsilon / mu + mu / 2) - mpmath.exp(epsilon) * mpmath.ncdf(
+                -epsilon / mu - mu / 2
+            )
 
         if bound.epsilon == 0.0:
             assert mu == 0 or delta_of(mpmath.mpf(0)) <= delta * (1 + 1e-9)
@@ -177,7 +187,8 @@ def test_gaussian_bound_is_infinite_without_delta():
 
 
 def enumerated_staircase(members, nonmembers, fn, fp, delta):
-    """Down-closure of the outcomes whose T reaches the largest T at or beyond the observed one, from the whole table."""
+    """Down-closure of the outcomes whose T reaches the largest T at or beyond the observed one, from the
+    whole table."""
     x = ((np.arange(members + 1) + 0.5) / (members + 1))[:, None]
     y = ((np.arange(nonmembers + 1) + 0.5) / (nonmembers + 1))[None, :]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -189,14 +200,19 @@ def enumerated_staircase(members, nonmembers, fn, fp, delta):
 
         statistic = np.maximum(half(x, members, y, nonmembers), half(y, nonmembers, x, members))
     level = statistic[fn:, fp:].max()
-    accepted = statistic >= level - 1e-12 * max(1.0, abs(level)) if np.isfinite(level) else np.ones_like(statistic, bool)
+    accepted = (
+        statistic >= level - 1e-12 * max(1.0, abs(level))
+        if np.isfinite(level)
+        else np.ones_like(statistic, bool)
+    )
     accepted[fn, fp] = True
     height = np.where(accepted.any(axis=1), nonmembers - np.argmax(accepted[:, ::-1], axis=1), -1)
     return np.maximum.accumulate(height[::-1])[::-1]
 
 
 def enumerated_supremum(height, members, nonmembers, epsilon, delta, points=1500):
-    """The largest acceptance probability over a fine grid of both boundary segments, by sums of scipy's binomials."""
+    """The largest acceptance probability over a fine grid of both boundary segments, by sums of scipy's
+    binomials."""
     growth = math.exp(epsilon)
     corner = (1 - delta) / (1 + growth)
     w = np.sin(np.linspace(0, math.asin(math.sqrt(corner)), points)) ** 2
@@ -205,22 +221,32 @@ def enumerated_supremum(height, members, nonmembers, epsilon, delta, points=1500
     best = 0.0
     for x, y in ((w, other), (other, w)):
         below = np.where(height >= 0, stats.binom.cdf(height[None, :], nonmembers, y[:, None]), 0.0)
-        best = max(best, float((stats.binom.pmf(rows[None, :], members, x[:, None]) * below).sum(axis=1).max()))
+        best = max(
+            best, float((stats.binom.pmf(rows[None, :], members, x[:, None]) * below).sum(axis=1).max())
+        )
     return best
 
 
 @pytest.mark.parametrize("delta", [0.0, 1e-5, 0.03])
 @pytest.mark.parametrize(
     ("members", "nonmembers", "fn", "fp"),
-    [(100, 100, 10, 10), (100, 100, 90, 3), (100, 100, 0, 0), (40, 25, 3, 1), (8, 13, 0, 2), (1, 1, 0, 0), (2, 90, 1, 0)],
+    [
+        (100, 100, 10, 10),
+        (100, 100, 90, 3),
+        (100, 100, 0, 0),
+        (40, 25, 3, 1),
+        (8, 13, 0, 2),
+        (1, 1, 0, 0),
+        (2, 90, 1, 0),
+    ],
 )
 def test_buehler_against_enumeration(members, nonmembers, fn, fp, delta):
     counts = {"tp": members - fn, "fn": fn, "fp": fp, "tn": nonmembers - fp}
     height = enumerated_staircase(members, nonmembers, fn, fp, delta)
     assert np.array_equal(core.buehler_staircase(**counts, delta=delta), height)
     epsilon = bounds.buehler(**counts, delta=delta).epsilon
-    # A grid may only miss the supremum: at the bound it never exceeds alpha, 1e-4 above it does, within the grid's own
-    # resolution (1500 points: the missed height is below 1e-5 of alpha).
+    # A grid may only miss the supremum: at the bound it never exceeds alpha, 1e-4 above it does, within the
+    # grid's own resolution (1500 points: the missed height is below 1e-5 of alpha).
     # (A bound of 0 claims nothing.)
     assert epsilon == 0.0 or enumerated_supremum(height, members, nonmembers, epsilon, delta) <= 0.05
     assert enumerated_supremum(height, members, nonmembers, epsilon + 1e-4, delta) > 0.05
@@ -251,13 +277,16 @@ def test_acceptance_probability_is_the_double_sum():
     rows = np.arange(61)
     for x, y in ((0.3, 0.2), (0.05, 0.9), (0.0, 0.3), (1.0, 0.2), (0.999, 1e-6)):
         direct = sum(
-            stats.binom.pmf(i, 60, x) * stats.binom.pmf(np.arange(height[i] + 1), 40, y).sum() for i in rows if height[i] >= 0
+            stats.binom.pmf(i, 60, x) * stats.binom.pmf(np.arange(height[i] + 1), 40, y).sum()
+            for i in rows
+            if height[i] >= 0
         )
         assert core.staircase_probability(height, 40, x, y) == pytest.approx(direct, abs=1e-12)
 
 
 def test_acceptance_probability_at_large_counts():
-    """A window of probabilities loses nothing: the whole square has mass 1, half of it the binomial's own mass."""
+    """A window of probabilities loses nothing: the whole square has mass 1, half of it the binomial's own
+    mass."""
     n = 200_000
     assert core.staircase_probability(np.full(n + 1, n), n, 0.37, 0.9) == pytest.approx(1.0, abs=1e-12)
     height = np.where(np.arange(n + 1) <= 74_000, n, -1)
@@ -325,7 +354,10 @@ def test_exchanging_the_classes_changes_nothing(n, m, data):
 # ------------------------------------------------------------------ arguments
 
 
-@pytest.mark.parametrize("function", [bounds.clopper_pearson, bounds.jeffreys, bounds.buehler, bounds.gaussian_bound, bounds.katz_log])
+@pytest.mark.parametrize(
+    "function",
+    [bounds.clopper_pearson, bounds.jeffreys, bounds.buehler, bounds.gaussian_bound, bounds.katz_log],
+)
 @pytest.mark.parametrize(
     ("change", "identifier", "word"),
     [
@@ -367,7 +399,9 @@ def test_other_bad_arguments():
 
 def test_counts_of_any_integer_type():
     plain = bounds.clopper_pearson(tp=90, fn=10, fp=5, tn=95, delta=0.0).epsilon
-    mixed = bounds.clopper_pearson(tp=np.int64(90), fn=10.0, fp=np.array(5), tn=np.uint8(95), delta=np.float64(0)).epsilon
+    mixed = bounds.clopper_pearson(
+        tp=np.int64(90), fn=10.0, fp=np.array(5), tn=np.uint8(95), delta=np.float64(0)
+    ).epsilon
     assert plain == mixed
 
 
