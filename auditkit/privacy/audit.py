@@ -230,13 +230,13 @@ def _run_checks(
     question: Question, request: _Request, detectable: float, point: OperatingPoint | None
 ) -> dict[str, Check]:
     evidence = question.evidence
-    detections, shuffles, shuffled_units = methods.count_null_detections(question)
+    detections, repeats, units_each = methods.count_null_detections(question)
     done = [
         checks.bit_count(evidence),
         checks.units(evidence),
         checks.sample_size(evidence),
         checks.ties(evidence),
-        checks.permutation_null(detections, shuffles, alpha=question.alpha, shuffled_units=shuffled_units),
+        checks.permutation_null(detections, repeats, alpha=question.alpha, units_each=units_each),
         checks.detectable_limit(detectable, delta=request.delta, claimed_epsilon=request.claimed_epsilon),
         checks.delta_size(evidence, delta=request.delta),
         checks.blind_baseline(evidence),
@@ -264,7 +264,7 @@ def _figures(
     elif counts is not None:
         roc = curves.roc_figure_from_counts(counts, alpha=alpha)
     deltas = curves.delta_grid(request.delta)
-    lower, simultaneous = methods.lower_curve(question, headline, deltas)
+    lower = methods.lower_curve(question, headline, deltas)
     claim = request.claimed_epsilon
     return {
         "posterior": None
@@ -274,9 +274,7 @@ def _figures(
         "epsilon_delta": curves.epsilon_delta_figure(
             deltas,
             lower,
-            headline=headline,
-            method=request.methods[0],
-            simultaneous=simultaneous,
+            kind=headline.kind,
             posterior=_posterior(point, deltas),
             alpha=alpha,
         ),
