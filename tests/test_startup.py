@@ -1,0 +1,59 @@
+"""What a start costs: CPU time relative to a bare interpreter, and what is not imported."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "sklearn", "scipy", "matplotlib", "cupy", "rich")
+
+
+def imported(code):
+    """The names of all modules after `code` ran in an interpreter of its own."""
+    program = f"import sys\n{code}\nprint('\\n'.join(sys.modules))"
+    result = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True)
+    return set(result.stdout.splitlines())
+
+
+def cpu_seconds(arguments, repeats=7):
+    """The least user and system time of `repeats` runs of a child process."""
+    best = float("inf")
+    for _ in range(repeats):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-P", *arguments], stdout=subprocess.DEVNULL, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        best = min(best, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return best
+
+
+def test_help_costs_less_than_six_bare_interpreters():
+    bare = cpu_seconds(["-c", "pass"])
+    assert cpu_seconds(["-m", "auditkit", "--help"]) < 6 * bare
+
+
+@pytest.mark.parametrize("module", ["auditkit", "auditkit.privacy", "auditkit.cli.main"])
+def test_imports_stay_light(module):
+    found = imported(f"import {module}")
+    for name in (*HEAVY, "numpy", "auditkit._core"):
+        assert name not in found, name
+
+
+def imported_by(*arguments):
+    """All modules after the command ran with `arguments` in an interpreter of its own."""
+    run = f"cli.main({list(arguments)})"
+    guarded = f"try:\n    {run}\nexcept SystemExit as end:\n    assert not end.code"
+    return imported(f"from auditkit.cli.main import cli\n{guarded}")
+
+
+def test_help_imports_neither_numpy_nor_the_verbs():
+    assert not {"numpy", "rich", "auditkit.cli.dp_estimate", "auditkit.cli.plan"} & imported_by("--help")
+    assert not {"numpy", "rich", "auditkit.privacy", "auditkit.cli.plan"} & imported_by(
+        "dp-estimate", "--help"
+    )
+
+
+def test_an_audit_of_counts_loads_no_heavy_package():
+    assert not set(HEAVY) & imported_by("dp-estimate", "--counts", "90,10,5,95", "--delta", "1e-5")
