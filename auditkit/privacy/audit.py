@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 
 _DRAWN_SEEDS = 2**31
+_POSTERIOR_INDEPENDENCE = Assumption(
+    "posterior-independent-units",
+    "the posterior takes the outcomes as independent, which units of one training run need not be",
+)
 
 
 def dp_estimate(
@@ -413,7 +417,8 @@ def _sentence(answer: _Answer, evidence: Evidence, lower: float, conditions: tup
 
 def _assumptions(answer: _Answer, evidence: Evidence) -> tuple[Assumption, ...]:
     found: dict[str, Assumption] = {}
-    for assumption in (*evidence.assumptions, *answer.headline.assumptions):
+    beside = (_POSTERIOR_INDEPENDENCE,) if answer.posterior and evidence.design == "one-run" else ()
+    for assumption in (*evidence.assumptions, *answer.headline.assumptions, *beside):
         found.setdefault(assumption.id, assumption)
     return tuple(found.values())
 

@@ -265,4 +265,4 @@ def _thin(false: NDArray[np.int64], true: NDArray[np.int64]) -> NDArray[np.int64
     by_false = np.searchsorted(false, np.linspace(0, n_out, 150), side="right") - 1
     by_true = np.searchsorted(true, np.linspace(0, n_in, 150), side="left")
     kept = np.unique(np.concatenate((by_decade, by_false, by_true, [0, false.size - 1])))
-    return np.minimum(kept, false.size - 1)
+    return kept.astype(np.int64)

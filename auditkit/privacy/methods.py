@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ CHOOSE_FRACTION = 0.25
 """Share of the units on which thresholds are chosen; the others certify."""
 
 _TOSSED_CANARIES = 4_000
-_BUEHLER_CURVE_UNITS = 20_000
+_BUEHLER_CURVE_UNITS = 10_000
 _CURVE_STEP = 1e-3
 
 ALL_METHODS = (
@@ -81,9 +82,10 @@ class OperatingPoint:
 
     counts: Counts
     threshold: float | None
-    region: str
+    region: Literal["below", "both"]
 
 
+Rates = NDArray[np.floating[Any]]
 Method = Callable[[Question, OperatingPoint | None], EpsilonBound]
 
 
@@ -234,7 +236,7 @@ def lower_curve(question: Question, headline: EpsilonBound, deltas: NDArray[np.f
     """The headline's bound at each delta, and whether all of them hold at once.
 
     Bands hold for every delta together. The one-run and Buehler bounds are computed again from the same
-    counts; they hold one at a time. Beyond 20,000 units, where Buehler's bound takes long, the
+    counts; they hold one at a time. Beyond 10,000 units, where Buehler's bound takes long, the
     Clopper-Pearson rectangle stands in, which holds for all deltas together.
     """
     evidence, name = question.evidence, headline_method(question.evidence)
@@ -352,15 +354,10 @@ def _outcomes_at_thresholds(
     return ordered[starts], members_below, n_out - (starts - members_below)
 
 
-def _log_ratio_bound(
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    variance_x: NDArray[np.float64],
-    variance_y: NDArray[np.float64],
-    delta: float,
-) -> NDArray[np.float64]:
+def _log_ratio_bound(x: Rates, y: Rates, variance_x: Rates, variance_y: Rates, delta: float) -> Rates:
     room = np.maximum(1.0 - delta - x, 1e-300)
-    return np.log(room / y) - 1.645 * np.sqrt(variance_x / room**2 + variance_y / y**2)
+    deviation = np.sqrt(variance_x / room**2 + variance_y / y**2)
+    return np.asarray(np.log(room / y) - 1.645 * deviation)
 
 
 def _one_run_detections(question: Question, scores: NDArray[np.float64]) -> tuple[int, int, int]:
@@ -431,9 +428,11 @@ def _one_run_counts(function: Callable[..., EpsilonBound]) -> Method:
 
 def _one_run_scores(family: str | None) -> Method:
     def run(question: Question, _: OperatingPoint | None) -> EpsilonBound:
+        scores, bits = question.evidence.scores, question.evidence.bits
+        assert scores is not None and bits is not None
         return one_run_score_bound(
-            question.evidence.scores,
-            question.evidence.bits,
+            scores,
+            bits,
             delta=question.delta,
             alpha=question.alpha,
             seed=question.seed,
