@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 
 _DRAWN_SEEDS = 2**31
+_POSTERIOR_INDEPENDENCE = Assumption(
+    "posterior-independent-units",
+    "the posterior takes the outcomes as independent, which units of one training run need not be",
+)
 
 
 def dp_estimate(
@@ -230,13 +234,13 @@ def _run_checks(
     question: Question, request: _Request, detectable: float, point: OperatingPoint | None
 ) -> dict[str, Check]:
     evidence = question.evidence
-    detections, shuffles, shuffled_units = methods.count_null_detections(question)
+    detections, repeats, units_each = methods.count_null_detections(question)
     done = [
         checks.bit_count(evidence),
         checks.units(evidence),
         checks.sample_size(evidence),
         checks.ties(evidence),
-        checks.permutation_null(detections, shuffles, alpha=question.alpha, shuffled_units=shuffled_units),
+        checks.permutation_null(detections, repeats, alpha=question.alpha, units_each=units_each),
         checks.detectable_limit(detectable, delta=request.delta, claimed_epsilon=request.claimed_epsilon),
         checks.delta_size(evidence, delta=request.delta),
         checks.blind_baseline(evidence),
@@ -264,7 +268,7 @@ def _figures(
     elif counts is not None:
         roc = curves.roc_figure_from_counts(counts, alpha=alpha)
     deltas = curves.delta_grid(request.delta)
-    lower, simultaneous = methods.lower_curve(question, headline, deltas)
+    lower = methods.lower_curve(question, headline, deltas)
     claim = request.claimed_epsilon
     return {
         "posterior": None
@@ -274,9 +278,7 @@ def _figures(
         "epsilon_delta": curves.epsilon_delta_figure(
             deltas,
             lower,
-            headline=headline,
-            method=request.methods[0],
-            simultaneous=simultaneous,
+            kind=headline.kind,
             posterior=_posterior(point, deltas),
             alpha=alpha,
         ),
@@ -415,7 +417,8 @@ def _sentence(answer: _Answer, evidence: Evidence, lower: float, conditions: tup
 
 def _assumptions(answer: _Answer, evidence: Evidence) -> tuple[Assumption, ...]:
     found: dict[str, Assumption] = {}
-    for assumption in (*evidence.assumptions, *answer.headline.assumptions):
+    beside = (_POSTERIOR_INDEPENDENCE,) if answer.posterior and evidence.design == "one-run" else ()
+    for assumption in (*evidence.assumptions, *answer.headline.assumptions, *beside):
         found.setdefault(assumption.id, assumption)
     return tuple(found.values())
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from auditkit.errors import InputError, show
 from auditkit.io.arrays import check_scores, check_unit, read_scores
+from auditkit.privacy.epsilon import _assumptions as assume
 from auditkit.privacy.epsilon._inputs import check_classes, check_counts
 from auditkit.results import Assumption, Counts
 
@@ -23,19 +24,18 @@ _DESIGN_HINT = (
 )
 
 _DESIGN_ASSUMPTIONS = {
-    "one-run": Assumption(
-        "fair-coins",
-        "every canary was included by its own fair coin, tossed independently of everything else",
-    ),
-    "independent": Assumption(
-        "independent-units",
-        "the units are independent of each other: one training run, or one independent draw, each",
-    ),
+    "one-run": assume.FAIR_COINS,
+    "independent": assume.INDEPENDENT_UNITS,
     "post-hoc": Assumption(
         "exchangeable-members",
         "members and non-members were drawn alike, so that nothing but training tells them apart",
     ),
 }
+_UNIT_MEAN = Assumption(
+    "unit-mean",
+    "rows that share a unit carry one bit, which was checked, and count once, by the mean of their scores",
+    checked=True,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,9 +170,7 @@ class Evidence:
             n_rows=guesses,
             assumptions=(
                 _DESIGN_ASSUMPTIONS[design],
-                Assumption(
-                    "rule-fixed", "the attack and its threshold were fixed before these outcomes were seen"
-                ),
+                assume.RULE_FIXED,
             ),
         )
 
@@ -229,20 +227,14 @@ class Evidence:
         n_rows = values.size
         assumptions = [
             _DESIGN_ASSUMPTIONS[design],
-            Assumption("direction-fixed", "higher scores mean member"),
+            assume.DIRECTION_FIXED,
         ]
         largest = 1
         if unit is not None:
             labels = check_unit(unit, n_rows)
             values, members, largest = _reduce_to_units(values, members, labels)
             if largest > 1:
-                assumptions.append(
-                    Assumption(
-                        "unit-mean",
-                        "rows that share a unit were scored once, by the mean of their scores",
-                        True,
-                    )
-                )
+                assumptions.append(_UNIT_MEAN)
         return cls(
             design=design,
             scores=_frozen(values),
