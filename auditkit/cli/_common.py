@@ -91,7 +91,12 @@ class Verb(click.Command):
 
             session.print(show_settings(ctx, session))
             return EXIT_OK
-        return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            from auditkit.cli._errors import name_option
+
+            raise name_option(error, ctx) from error
 
 
 def _common_options() -> list[click.Parameter]:
