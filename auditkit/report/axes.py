@@ -55,13 +55,17 @@ def nice_step(rough: float) -> float:
 
 
 def _log_ticks(low: float, high: float, most: int) -> list[tuple[float, str]]:
-    """Powers of ten, every k-th of them where there are many."""
+    """Powers of ten, every k-th of them where there are many; over less than two decades also twice and five times."""
     first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
     stride = max(1, math.ceil((last - first + 1) / most))
-    exponents = list(range(last, first - 1, -stride))
-    return [
-        (10.0**exponent, "1" if exponent == 0 else superscript(f"1e{exponent}")) for exponent in exponents
-    ]
+    factors = ("1", "2", "5") if last - first <= 2 else ("1",)
+    texts = [f"{factor}e{exponent}" for exponent in range(last, first - 1, -stride) for factor in factors]
+    return [(float(text), _power_text(text)) for text in texts if float(text) <= high * (1 + 1e-9)]
+
+
+def _power_text(text: str) -> str:
+    """Tenths and ones as decimals, smaller ones as powers of ten."""
+    return exact_text(float(text)) if float(text) > 0.05 else superscript(text)
 
 
 def decade_floor(value: float) -> float:

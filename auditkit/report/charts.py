@@ -39,6 +39,9 @@ from auditkit.report.svg import (
 
 LARGEST_EXPONENT = 700.0
 SMALLEST_RATE = 1e-12
+PLOT_HEIGHT = 190.0
+
+_LINES = {"ink": "s ink", "orange": "s orange dash", "blue": "s blue thin"}
 
 
 @dataclass(frozen=True)
@@ -63,18 +66,13 @@ def posterior_chart(data: PosteriorFigure, marks: Marks) -> Markup:
     if data.atom > 0:
         entries.append(Entry("line", "atom", f"mass {nearest_text(data.atom)} at exactly 0"))
     key, used = legend(entries, 0, WIDTH, 0)
-    labels, lanes = _lanes(_posterior_labels(data, marks, axis), used + 6)
-    top = used + lanes + 14
-    y = Axis(0.0, _peak(data.density) * 1.06, top + 190, top)
+    labels, lanes = _lanes(_posterior_labels(data, marks, axis), used + 6, PLOT_HEIGHT + 14)
+    top = used + lanes + 20
+    y = Axis(0.0, _peak(data.density) * 1.06, top + PLOT_HEIGHT, top)
     frame = Frame(axis, y, "epsilon", y_ticks=False)
-    body = [
-        frame.draw(),
-        frame.inside(_posterior_body(data, axis, y, interval)),
-        *_stems(data, marks, axis, y, top),
-    ]
-    return figure(
-        y.start + 48, "Posterior of epsilon", _posterior_description(data, marks), key, join(body), labels
-    )
+    density = frame.inside(_posterior_body(data, axis, y, interval))
+    description = _posterior_description(data, marks)
+    return figure(y.start + 48, "Posterior of epsilon", description, key, frame.draw(), density, labels)
 
 
 def _posterior_body(data: PosteriorFigure, x: Axis, y: Axis, interval: tuple[float, float] | None) -> Markup:
@@ -119,7 +117,7 @@ def _interval_words(data: PosteriorFigure) -> tuple[tuple[float, float] | None, 
 def _posterior_labels(data: PosteriorFigure, marks: Marks, axis: Axis) -> list[Label]:
     labels = _mark_labels(marks, axis)
     if data.median is not None:
-        labels.append(_label(data.median, f"median {nearest_text(data.median)}", "t-blue", axis))
+        labels.append(_label(data.median, f"median {nearest_text(data.median)}", "blue", axis))
     return labels
 
 
@@ -127,49 +125,35 @@ def _mark_labels(marks: Marks, axis: Axis) -> list[Label]:
     labels = []
     if marks.lower is not None:
         labels.append(
-            _label(marks.lower, f"at least {lower_text(marks.lower)} {marks.lower_words}", "t-ink", axis)
+            _label(marks.lower, f"at least {lower_text(marks.lower)} {marks.lower_words}", "ink", axis)
         )
     if marks.claimed is not None:
-        labels.append(_label(marks.claimed, f"claimed {upper_text(marks.claimed)}", "t-orange", axis))
+        labels.append(_label(marks.claimed, f"claimed {upper_text(marks.claimed)}", "orange", axis))
     return labels
 
 
-def _label(value: float, words: str, class_: str, axis: Axis) -> Label:
-    """A label at its value, or at the edge with an arrow where the value lies outside."""
+def _label(value: float, words: str, colour: str, axis: Axis) -> Label:
+    """A label at its value with a line below, or at the edge with an arrow where the value lies outside."""
     if value > axis.high:
-        return Label(axis.end, f"{words} →", class_)
+        return Label(axis.end, f"{words} →", f"t-{colour}")
     if value < axis.low:
-        return Label(axis.start, f"← {words}", class_)
-    return Label(axis(value), words, class_)
+        return Label(axis.start, f"← {words}", f"t-{colour}")
+    return Label(axis(value), words, f"t-{colour}", _LINES[colour])
 
 
-def _lanes(labels: Sequence[Label], top: float) -> tuple[Markup, float]:
-    """Labels in rows above a plot and the height that they take."""
+def _lanes(labels: Sequence[Label], top: float, depth: float) -> tuple[Markup, float]:
+    """Labels in rows, their lines down to `depth` below the rows, and the height of the rows."""
     placed = place_labels(labels, 0, WIDTH)
     rows = max((item.row for item in placed), default=-1) + 1
-    parts = [
-        text(
-            item.centre,
-            top + (rows - item.row) * ROW - 5,
-            item.label.text,
-            anchor="middle",
-            class_=f"halo {item.label.class_}",
-        )
-        for item in placed
-    ]
-    return join(parts), rows * ROW
-
-
-def _stems(data: PosteriorFigure, marks: Marks, x: Axis, y: Axis, top: float) -> list[Markup]:
-    stems = []
-    for value, class_ in (
-        (data.median, "s blue thin"),
-        (marks.claimed, "s orange dash"),
-        (marks.lower, "s ink"),
-    ):
-        if value is not None and x.holds(value):
-            stems.append(line(x(value), top - 8, x(value), y.start, class_))
-    return stems
+    bottom = top + rows * ROW + depth
+    lines, texts = [], []
+    for item in placed:
+        base = top + (rows - item.row) * ROW - 5
+        if item.label.stem is not None:
+            lines.append(line(item.label.x, base + 4, item.label.x, bottom, item.label.stem))
+        class_ = f"halo {item.label.class_}"
+        texts.append(text(item.centre, base, item.label.text, anchor="middle", class_=class_))
+    return join([*lines, *texts]), rows * ROW
 
 
 def _peak(values: Sequence[float]) -> float:
@@ -297,7 +281,8 @@ def _band(data: RocFigure, x: Axis, y: Axis) -> Markup:
     if data.rectangle:
         boxes = zip(measured, corner, strict=True)
         return join(area([a, (b[0], a[1]), b, (a[0], b[1])], "f blue edge") for a, b in boxes if a != b)
-    return join([area([*measured, *reversed(corner)], "f blue"), curve(corner, "s blue thin")])
+    origin = (x(0.0), y(0.0))  # below the smallest upper limit the worst case is no true positive at all
+    return join([area([origin, *measured, *reversed(corner)], "f blue"), curve(corner, "s blue thin")])
 
 
 def _roc_description(data: RocFigure, marks: Marks) -> str:
@@ -412,35 +397,24 @@ def strip_chart(interval: tuple[float, float] | None, median: float | None, mark
     axis = Axis(low, high, 24, WIDTH - 24)
     labels = _mark_labels(marks, axis)
     if median is not None:
-        labels.append(_label(median, f"median {nearest_text(median)}", "t-blue", axis))
-    drawn, lanes = _lanes(labels, 0)
+        labels.append(_label(median, f"median {nearest_text(median)}", "blue", axis))
+    drawn, lanes = _lanes(labels, 0, 34)
     base = lanes + 34
+    middle = base - 16
     parts = [line(axis.start, base, axis.end, base, "a")]
     for value, words in axis.ticks():
-        parts += [
-            line(axis(value), base, axis(value), base + 5, "a"),
-            text(axis(value), base + 22, words, anchor="middle"),
-        ]
-    middle = base - 16
+        parts.append(line(axis(value), base, axis(value), base + 5, "a"))
+        parts.append(text(axis(value), base + 22, words, anchor="middle"))
     if interval is not None:
-        parts.append(
-            line(_clamped(axis, interval[0]), middle, _clamped(axis, interval[1]), middle, "bar blue")
-        )
-    if median is not None and axis.holds(median):
-        parts += [
-            line(axis(median), lanes + 2, axis(median), middle, "s blue thin"),
-            circle(axis(median), middle, "m blue"),
-        ]
+        parts.append(line(_clamped(axis, interval[0]), middle, _clamped(axis, interval[1]), middle, "bar blue"))
     if marks.lower is not None and axis.holds(marks.lower):
-        at = axis(marks.lower)
-        parts += [line(at, lanes + 2, at, base, "s ink"), line(at, base, axis.end, base, "s ink")]
-    if marks.claimed is not None and axis.holds(marks.claimed):
-        parts.append(line(axis(marks.claimed), lanes + 2, axis(marks.claimed), base, "s orange dash"))
-    words = [] if median is None else [f"median {nearest_text(median)}"]
-    if interval is not None:
-        words.append(f"credible interval {interval_text(*interval)}")
-    parts.append(text(axis.end, base + 22 + ROW, "epsilon", anchor="end", class_="l"))
-    return figure(base + 48, "Epsilon on one axis", _sentence(words + _mark_words(marks)), join(parts), drawn)
+        parts.append(line(axis(marks.lower), base, axis.end, base, "s ink"))
+    dot = circle(axis(median), middle, "m blue") if median is not None and axis.holds(median) else Markup()
+    unit = text(axis.end, base + 22 + ROW, "epsilon", anchor="end", class_="l")
+    said = [] if median is None else [f"median {nearest_text(median)}"]
+    said += [] if interval is None else [f"credible interval {interval_text(*interval)}"]
+    description = _sentence(said + _mark_words(marks))
+    return figure(base + 48, "Epsilon on one axis", description, join(parts), drawn, dot, unit)
 
 
 def _clamped(axis: Axis, value: float) -> float:

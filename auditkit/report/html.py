@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -27,6 +29,7 @@ from auditkit.report.words import (
     STATUS_WORDS,
     TITLES,
     UNITS,
+    VERDICT_WORDS,
     breaking_words,
     caveat,
     confidence_words,
@@ -41,6 +44,7 @@ from auditkit.results import json_ready
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 TABLE_ROWS = 24
 LIST_ROWS = 60
+_POWER = re.compile(r"(?<![\w.-])\d+(\.\d+)?e-?\d+(?![\w.-]*\w)")
 VALUE_LIMIT = 200
 
 _ICONS = {
@@ -105,9 +109,9 @@ def render_card(result: Mapping[str, Any]) -> str:
     marks = _marks(reading)
     parts = [
         element("style", Markup(CARD_CSS)),
-        _status(reading.status),
-        element("h3", _title(reading), class_="answer"),
-        *(element("p", line, class_="lead") for line in _leads(reading)),
+        _verdict(reading),
+        element("h3", _typeset(_title(reading)), class_="answer"),
+        *(element("p", _typeset(line), class_="lead") for line in _leads(reading)),
         _cards(reading),
     ]
     interval, median = _posterior_summary(reading)
@@ -146,6 +150,14 @@ def _title(reading: Reading) -> str:
     return sentence[:1].upper() + sentence[1:]
 
 
+def _typeset(sentence: str) -> Markup:
+    """A sentence with its numbers and signs as print has them: 10⁻⁵ for 1e-5, ≤ for <=, never apart from the number."""
+    powers = re.sub(_POWER, lambda found: superscript(found[0]), str(esc(sentence)))
+    for typed, printed in (("&lt;=", "≤"), ("&gt;=", "≥")):
+        powers = powers.replace(f"{typed} ", f"{printed}&#160;").replace(typed, printed)
+    return Markup(powers)
+
+
 def _leads(reading: Reading) -> list[str]:
     """What stands below the title: the headline unless it is the title, then what it does not say."""
     lines = [headline_sentence(reading)] if reading.sentence else []
@@ -156,15 +168,22 @@ def _leads(reading: Reading) -> list[str]:
 
 
 def _hero(reading: Reading) -> Markup:
-    parts = [_status(reading.status), element("h1", _title(reading))]
-    parts += [element("p", line, class_="lead") for line in _leads(reading)]
+    parts = [_verdict(reading), element("h1", _typeset(_title(reading)))]
+    parts += [element("p", _typeset(line), class_="lead") for line in _leads(reading)]
     return join([element("header", *parts, class_="hero"), _cards(reading)])
 
 
-def _status(status: str) -> Markup:
+def _verdict(reading: Reading) -> Markup:
+    """The kind of verdict; nothing for results that judge nothing."""
+    if reading.sentence is None:
+        return Markup()
+    return _status(reading.status, VERDICT_WORDS)
+
+
+def _status(status: str, words: Mapping[str, str] = STATUS_WORDS) -> Markup:
     shape, look = _LOOKS.get(status, ("dashed", "plain"))
     icon = Markup(f'<svg class="icon" viewBox="0 0 16 16" aria-hidden="true">{_ICONS[shape]}</svg>')
-    return element("span", icon, STATUS_WORDS.get(status, status), class_=f"status {look}")
+    return element("span", icon, words.get(status, status), class_=f"status {look}")
 
 
 def _cards(reading: Reading) -> Markup:
@@ -188,14 +207,8 @@ def _estimate_cards(reading: Reading) -> list[Markup]:
     bound = reading.headline
     if bound is not None:
         big = "none" if bound.lower is None else f"≥ {lower_text(bound.lower)}"
-        cards.append(
-            _card("Lower bound on epsilon", big, confidence_words(bound), method_words(bound.method))
-        )
-    if reading.claimed is not None:
-        gap = "the lower bound exceeds it" if reading.contradicted else "the lower bound does not exceed it"
-        if bound is None or bound.lower is None:
-            gap = "not tested: there is no lower bound"
-        cards.append(_card("Claimed epsilon", f"≤ {upper_text(reading.claimed)}", gap, look="claim"))
+        words = f"{confidence_words(bound)}; {method_words(bound.method)}"
+        cards.append(_card("Epsilon", big, words, _claim_line(reading)))
     interval, median = _posterior_summary(reading)
     if median is not None or interval is not None:
         big = interval_text(*interval) if interval else nearest_text(median or 0.0)
@@ -215,6 +228,14 @@ def _estimate_cards(reading: Reading) -> list[Markup]:
         words = f"of {len(reading.assumptions)} assumptions {'was' if left == 1 else 'were'} not checked by this run"
         cards.append(_card("Taken on trust", str(left), words))
     return cards
+
+
+def _claim_line(reading: Reading) -> Markup | None:
+    if reading.claimed is None:
+        return None
+    known = reading.headline is not None and reading.headline.lower is not None
+    word = ("exceeded" if reading.contradicted else "not exceeded") if known else "not tested"
+    return element("b", f"claimed ≤ {upper_text(reading.claimed)}: {word}", class_="claim")
 
 
 def _evidence_cards(reading: Reading) -> list[Markup]:
@@ -240,7 +261,7 @@ def _plan_cards(reading: Reading) -> list[Markup]:
         _card("With a perfect attack", perfect, f"{noun}: fewer can never exceed the claim"),
     ]
     if reading.claimed is not None:
-        cards.append(_card("Claimed epsilon", f"≤ {upper_text(reading.claimed)}", look="claim"))
+        cards.append(_card("Claimed epsilon", f"≤ {upper_text(reading.claimed)}"))
     if plan.true_epsilon is not None:
         cards.append(
             _card("Assumed true epsilon", exact_text(plan.true_epsilon), "what the attack would meet")
@@ -406,24 +427,21 @@ def _summary_table(summary: Summary) -> Markup:
                 percent_text(summary.advantage_bound, "upper"),
             )
         )
-    return _rows(rows)
+    return _rows(rows, "facts")
 
 
-def _rows(rows: Iterable[tuple[object, object]]) -> Markup:
+def _rows(rows: Iterable[tuple[object, object]], class_: str = "rows") -> Markup:
     parts = [join([element("dt", name), element("dd", value)]) for name, value in rows]
-    return element("dl", *parts, class_="rows") if parts else Markup()
+    return element("dl", *parts, class_=class_) if parts else Markup()
 
 
-def _table(heads: Sequence[str], rows: Iterable[Markup], numeric: Iterable[int] = ()) -> Markup:
+def _table(
+    heads: Sequence[str], rows: Iterable[Markup], numeric: Iterable[int] = (), class_: str | None = None
+) -> Markup:
     right = set(numeric)
-    head = [
-        element("th", name, scope="col", class_="n" if i in right else None) for i, name in enumerate(heads)
-    ]
-    return element(
-        "div",
-        element("table", element("thead", element("tr", *head)), element("tbody", join(rows))),
-        class_="scroll",
-    )
+    head = [element("th", name, scope="col", class_="n" if i in right else None) for i, name in enumerate(heads)]
+    body = element("tbody", join(rows))
+    return element("div", element("table", element("thead", element("tr", *head)), body, class_=class_), class_="scroll")
 
 
 def _data_table(columns: Mapping[str, tuple[float, ...]]) -> Markup | None:
@@ -449,10 +467,13 @@ def _methods(reading: Reading) -> Markup:
     rows = [_method_row(bound, reading.headline) for bound in reading.bounds]
     return _section(
         "Bounds, method by method",
-        _table(["Method", "Epsilon", "Level", "Statement", "Assumes of the mechanism"], rows, [1, 2]),
+        _table(_BOUND_HEADS, rows, [1, 2], class_="stack"),
         intro="The headline is fixed by the design, not picked as the largest. Bounds that assume a family of "
         "trade-off curves stand beside it and never replace it.",
     )
+
+
+_BOUND_HEADS = ("Method", "Epsilon", "Level", "Statement", "Assumes of the mechanism")
 
 
 def _method_row(bound: Bound, headline: Bound | None) -> Markup:
@@ -466,15 +487,18 @@ def _method_row(bound: Bound, headline: Bound | None) -> Markup:
     assumed = (
         "nothing" if bound.family is None else element("span", f"assumes {bound.family}", class_="tag warn")
     )
-    return element(
-        "tr",
-        element("td", name, element("small", note) if note else Markup()),
-        element("td", _bound_text(bound), class_="n"),
-        element("td", "" if bound.level is None else level_text(bound.level), class_="n"),
-        element("td", bound.kind),
-        element("td", assumed),
-        class_="first" if first else None,
+    cells = (
+        join([name, element("small", note)]) if note else name,
+        _bound_text(bound),
+        "" if bound.level is None else level_text(bound.level),
+        bound.kind,
+        assumed,
     )
+    parts = [
+        element("td", cell, data_label=label, class_="n" if label in ("Epsilon", "Level") else None)
+        for label, cell in zip(_BOUND_HEADS, cells, strict=True)
+    ]
+    return element("tr", *parts, class_="first" if first else None)
 
 
 def _bound_text(bound: Bound) -> str:
@@ -511,7 +535,7 @@ def _listed(items: Sequence[Item], *, breaking: bool = False) -> Markup:
     rows = []
     for item in items[:LIST_ROWS]:
         note = element("small", breaking_words(item)) if breaking and item.status != "checked" else Markup()
-        words = element("div", item.text or item.id, note or element("small", item.id))
+        words = element("div", _typeset(item.text or item.id), note or element("small", item.id))
         rows.append(element("li", _status(item.status), words))
     if len(items) > LIST_ROWS:
         rows.append(element("li", f"and {len(items) - LIST_ROWS} more in the JSON"))
@@ -531,7 +555,7 @@ def _reach(reading: Reading) -> Markup:
     sentences = reach_sentences(reading)
     if not sentences:
         return Markup()
-    return _section("What more data would show", *(element("p", line) for line in sentences))
+    return _section("What more data would show", *(element("p", line, class_="say") for line in sentences))
 
 
 def _reproduce(reading: Reading) -> Markup:
@@ -561,16 +585,25 @@ def _reproduce(reading: Reading) -> Markup:
 
 
 def _command(reading: Reading) -> Markup:
+    """The settings in the form of a command line; a command that the result brings along is shown as it is."""
     settings = dict(reading.sections["settings"])
     command = settings.pop("command", None)
-    lines = [str(command)] if isinstance(command, str) else []
+    lines = [command] if isinstance(command, str) else []
     if not lines and settings:
-        lines = [f"auditkit {reading.kind}", *(f"  --{_option(k)} {v}" for k, v in _flattened(settings))]
-    return element("pre", join([esc(line) for line in lines], Markup("\n"))) if lines else Markup()
+        options = [option for name, value in settings.items() for option in _options(name, value)]
+        lines = [f"auditkit {reading.kind}", *options[:LIST_ROWS]]
+    return element("pre", join((esc(line) for line in lines), Markup(" \\\n    "))) if lines else Markup()
 
 
-def _option(name: object) -> str:
-    return str(name).replace("_", "-")
+def _options(name: object, value: object) -> list[str]:
+    """One option for each value; what was not given is left out."""
+    option = f"--{str(name).replace('_', '-')}"
+    if value is None or value is False:
+        return []
+    if value is True:
+        return [option]
+    values = value if isinstance(value, list | tuple) else [value]
+    return [f"{option} {shlex.quote(_value_text(item))}" for item in values]
 
 
 def _flattened(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -21,6 +21,7 @@ from auditkit.report.words import (
     DESIGNS,
     STATUS_WORDS,
     TITLES,
+    VERDICT_WORDS,
     breaking_words,
     caveat,
     headline_sentence,
@@ -82,7 +83,7 @@ def _answer(reading: Reading) -> list[str]:
     lines = []
     if reading.sentence is not None:
         lines.append(
-            f"**{STATUS_WORDS.get(reading.status, _escaped(reading.status))}: {_escaped(reading.sentence)}**"
+            f"**{VERDICT_WORDS.get(reading.status, _escaped(reading.status))}: {_escaped(reading.sentence)}**"
         )
     lines.append(_escaped(headline_sentence(reading)))
     if reading.posterior is not None:

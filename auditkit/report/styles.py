@@ -56,7 +56,7 @@ font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,
 .ak .card .big{font-size:1.7rem;line-height:1.25;font-weight:650;letter-spacing:-.01em;margin:4px 0 6px;
 font-variant-numeric:tabular-nums}
 .ak .card p{font-size:.86rem;line-height:1.4;color:var(--muted)}
-.ak .card.claim .big{color:var(--orange)}.ak .card.shown .big{color:var(--blue)}
+.ak .claim{color:var(--orange);font-weight:600}.ak .card.shown .big{color:var(--blue)}
 .ak-plot{display:block;width:100%%;height:auto;overflow:visible}
 .ak-plot text{font-size:13px;fill:var(--muted);font-family:inherit}
 .ak-plot .l{fill:var(--ink)}
@@ -97,12 +97,12 @@ text-wrap:balance}
 border-top:1px solid var(--rule)}
 .ak .fig>div>h3{font-size:1.04rem;font-weight:640;margin-bottom:8px}
 .ak .fig>div>p{font-size:.92rem;color:var(--muted);margin-bottom:10px}
-.ak .fig dl{font-size:.92rem}
 .ak .absent{border:1px dashed var(--rule);border-radius:10px;padding:20px;color:var(--muted);font-size:.92rem}
 .ak details{grid-column:1/-1;font-size:.86rem}
 .ak summary{cursor:pointer;color:var(--muted);width:fit-content}
 .ak .scroll{overflow-x:auto;margin-top:10px}
-.ak table{border-collapse:collapse;width:100%%;font-size:.92rem;font-variant-numeric:tabular-nums}
+.ak .say+.say{margin-top:8px}
+.ak table{overflow-wrap:break-word;border-collapse:collapse;width:100%%;font-size:.92rem;font-variant-numeric:tabular-nums}
 .ak details table{width:auto;font-size:.82rem}
 .ak caption{text-align:left;color:var(--muted);padding-bottom:6px}
 .ak th{font-weight:600;text-align:left;color:var(--muted);font-size:.82rem;vertical-align:bottom}
@@ -116,8 +116,12 @@ border-top:1px solid var(--rule)}
 .ak .tag{display:inline-block;border:1px solid currentColor;border-radius:5px;padding:0 7px;font-size:.8rem;font-weight:600}
 .ak dl.rows{display:grid;grid-template-columns:minmax(90px,max-content) minmax(0,1fr);gap:5px 22px;font-size:.92rem}
 .ak dl.rows dt{color:var(--muted)}
+.ak dl.facts{display:grid;grid-template-columns:minmax(0,1fr) max-content;gap:0;font-size:.9rem;margin-top:14px;
+font-variant-numeric:tabular-nums;overflow-wrap:normal}
+.ak dl.facts dt,.ak dl.facts dd{padding:5px 0;border-bottom:1px solid var(--rule)}
+.ak dl.facts dd{text-align:right;padding-left:14px}.ak dl.facts dt{color:var(--muted)}
 .ak h3.group{font-size:.98rem;font-weight:640;margin:26px 0 8px}
-.ak pre{background:var(--card);border-radius:10px;padding:14px 16px;margin:0;white-space:pre-wrap;font-size:.84rem}
+.ak pre{background:var(--card);border-radius:10px;padding:14px 16px;margin:0 0 14px;white-space:pre-wrap;font-size:.84rem}
 .ak code,.ak pre,.ak .hash{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
 .ak .hash{font-size:.82rem}
 .ak ul.plain-list{list-style:none;padding:0;margin:0}
@@ -128,6 +132,10 @@ grid-template-columns:8.6em minmax(0,1fr);gap:2px 18px}
 @media (max-width:820px){.ak .fig{grid-template-columns:minmax(0,1fr)}}
 @media (max-width:620px){.ak main{padding:24px 18px 48px}.ak .hero{padding:26px 0 20px}.ak section{padding-top:40px}
 .ak ul.plain-list li{grid-template-columns:minmax(0,1fr)}
+.ak table.stack,.ak .stack tbody,.ak .stack tr,.ak .stack td{display:block}.ak .stack thead{display:none}
+.ak .stack tr{padding:10px 0;border-bottom:1px solid var(--rule)}
+.ak .stack td,.ak .stack td.n{border:0;padding:2px 0;text-align:left;white-space:normal}
+.ak .stack td:not(:first-child)::before{content:attr(data-label) ": ";color:var(--muted);font-weight:400}
 .ak .cards{grid-template-columns:repeat(2,minmax(0,1fr))}.ak .card{padding:13px 14px}.ak .card .big{font-size:1.3rem}}
 @page{size:A4;margin:15mm 14mm}
 @media print{.ak{font-size:10.5pt;-webkit-print-color-adjust:exact;print-color-adjust:exact}
@@ -142,7 +150,7 @@ grid-template-columns:8.6em minmax(0,1fr);gap:2px 18px}
 _CARD = """
 .ak-card{max-width:760px;border:1px solid var(--rule);border-radius:12px;padding:20px 22px;line-height:1.45}
 .ak-card h3.answer{font-size:1.35rem;line-height:1.2;font-weight:660;letter-spacing:-.012em;margin:6px 0 8px;color:var(--ink)}
-.ak-card .lead{margin-bottom:14px}
+.ak-card .lead{font-size:1rem}.ak-card .lead+.lead{color:var(--muted);font-size:.92rem}.ak-card .cards{margin-top:16px}
 .ak-card .ak-plot{max-width:560px;margin-top:12px}
 .ak-card .card{padding:12px 14px}.ak-card .card .big{font-size:1.25rem}
 .ak-card .cards{grid-template-columns:repeat(auto-fit,minmax(150px,1fr))}

@@ -37,17 +37,22 @@ def number(value: float) -> str:
     return re.sub(r"^(-?)0\.", r"\1.", digits)
 
 
-def path_data(points: Sequence[Point], closed: bool = False) -> str:
-    """A polyline as path data with short relative moves; points that a straight line replaces within 0.15 are left out."""
+def path_data(points: Sequence[Point], closed: bool = False) -> Markup:
+    """A polyline as path data in short relative steps.
+
+    Points that a straight line replaces within 0.15 are left out. The text is markup, for it must never be cut.
+    """
     kept = _simplified(points)
-    previous = (round(kept[0][0], 1), round(kept[0][1], 1))
-    parts = [f"M{number(previous[0])} {number(previous[1])}"]
-    for x, y in kept[1:]:
-        step = (round(x - previous[0], 1), round(y - previous[1], 1))
-        if step != (0.0, 0.0):
-            parts.append(f"l{number(step[0])} {number(step[1])}".replace(" -", "-"))
-            previous = (previous[0] + step[0], previous[1] + step[1])
-    return "".join(parts) + ("z" if closed else "")
+    x, y = round(kept[0][0], 1), round(kept[0][1], 1)
+    start = f"M{number(x)} {number(y)}"
+    steps = []
+    for point in kept[1:]:
+        dx, dy = round(point[0] - x, 1), round(point[1] - y, 1)
+        if (dx, dy) != (0.0, 0.0):
+            steps.append(f"{number(dx)} {number(dy)}")
+            x, y = x + dx, y + dy
+    moves = "l" + " ".join(steps) if steps else ""
+    return Markup(start + moves.replace(" -", "-") + ("z" if closed else ""))
 
 
 def _simplified(points: Sequence[Point], tolerance: float = 0.15) -> list[Point]:
@@ -56,19 +61,24 @@ def _simplified(points: Sequence[Point], tolerance: float = 0.15) -> list[Point]
     stack = [(0, len(points) - 1)]
     while stack:
         first, last = stack.pop()
-        (x0, y0), (x1, y1) = points[first], points[last]
-        length = math.hypot(x1 - x0, y1 - y0)
         worst, where = tolerance, -1
         for index in range(first + 1, last):
-            x, y = points[index]
-            across = abs((x1 - x0) * (y - y0) - (y1 - y0) * (x - x0))
-            distance = across / length if length > 1e-9 else math.hypot(x - x0, y - y0)
+            distance = _distance(points[index], points[first], points[last])
             if distance > worst:
                 worst, where = distance, index
         if where >= 0:
             keep.add(where)
             stack += [(first, where), (where, last)]
     return [points[index] for index in sorted(keep)]
+
+
+def _distance(point: Point, start: Point, end: Point) -> float:
+    """From a point to a stretch of line."""
+    run, rise = end[0] - start[0], end[1] - start[1]
+    length = run * run + rise * rise
+    along = ((point[0] - start[0]) * run + (point[1] - start[1]) * rise) / length if length > 0 else 0.0
+    along = min(max(along, 0.0), 1.0)
+    return math.hypot(point[0] - start[0] - along * run, point[1] - start[1] - along * rise)
 
 
 def curve(points: Sequence[Point], class_: str) -> Markup:
@@ -112,11 +122,12 @@ def window(left: float, top: float, width: float, height: float, *body: object) 
 
 @dataclass(frozen=True)
 class Label:
-    """A text that belongs to a position on the x axis."""
+    """A text that belongs to a position on the x axis, and the class of the line that joins them, if any."""
 
     x: float
     text: str
     class_: str
+    stem: str | None = None
 
 
 @dataclass(frozen=True)

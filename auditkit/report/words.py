@@ -14,14 +14,19 @@ from auditkit.report.numbers import (
 )
 from auditkit.report.reading import Bound, Item, Reading
 
+VERDICT_WORDS = {
+    "pass": "no finding",
+    "fail": "finding",
+    "undecided": "undecided",
+    "none": "no condition set",
+    "invalid-design": "invalid design",
+}
+
 STATUS_WORDS = {
     "pass": "passed",
     "fail": "failed",
     "warn": "warning",
     "not-run": "not run",
-    "undecided": "undecided",
-    "none": "no condition",
-    "invalid-design": "invalid design",
     "checked": "checked",
     "not-checked": "not checked",
 }

@@ -80,12 +80,12 @@ def roc_of_scores(separation: float, n: int, points: int) -> dict[str, Any]:
     }
 
 
-def epsilon_delta(points: int, simultaneous: bool, draws_at: Any) -> dict[str, Any]:
+def epsilon_delta(points: int, simultaneous: bool, headline: float, draws_at: Any) -> dict[str, Any]:
     deltas = np.logspace(-9, -1, points)
     low, middle, high = np.array([np.quantile(draws_at(d), [0.025, 0.5, 0.975]) for d in deltas]).T
     return {
         "delta": deltas.tolist(),
-        "lower": np.maximum(0, low - 0.09).tolist(),
+        "lower": np.maximum(0, low - low[points // 2] + headline).tolist(),
         "lower_kind": "confidence",
         "lower_method": "bands" if simultaneous else "buehler",
         "lower_simultaneous": simultaneous,
@@ -210,7 +210,7 @@ def counts_result() -> dict[str, Any]:
         "figures": {
             "posterior": picture,
             "roc": rectangle,
-            "epsilon_delta": epsilon_delta(41, False, lambda d: epsilon_draws(counts, d, "below", 40_000)),
+            "epsilon_delta": epsilon_delta(41, False, 2.5676124, lambda d: epsilon_draws(counts, d, "below", 40_000)),
             "summary": {
                 "auc": None,
                 "auc_interval": None,
@@ -303,7 +303,7 @@ def scores_result() -> dict[str, Any]:
     result["figures"] = {
         "posterior": picture,
         "roc": roc,
-        "epsilon_delta": epsilon_delta(41, True, lambda d: epsilon_draws(counts, d, "below", 40_000)),
+        "epsilon_delta": epsilon_delta(41, True, 2.3150449, lambda d: epsilon_draws(counts, d, "below", 40_000)),
         "summary": {
             "auc": roc["auc"],
             "auc_interval": [roc["auc"] - 0.0181, roc["auc"] + 0.0176],
