@@ -11,7 +11,7 @@ void register_build(py::module_& m) {
     config["compiler"] = AUDITKIT_COMPILER;
     config["build_type"] = AUDITKIT_BUILD_TYPE;
     config["sanitize"] = AUDITKIT_SANITIZE;
-    config["cxx_standard"] = static_cast<long>(__cplusplus);
+    config["cxx_standard"] = __cplusplus;
 #if defined(NDEBUG)
     config["assertions"] = false;
 #else

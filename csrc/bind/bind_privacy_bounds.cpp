@@ -134,7 +134,6 @@ void register_privacy_bounds(py::module_& m) {
   m.def("buehler", buehler, arg("tp"), arg("fn"), arg("fp"), arg("tn"), arg("delta"), arg("alpha"), arg("cell_budget"));
   m.def("buehler_staircase", staircase, arg("tp"), arg("fn"), arg("fp"), arg("tn"), arg("delta"));
   m.def("staircase_probability", staircase_mass, arg("staircase").noconvert(), arg("nonmembers"), arg("x"), arg("y"));
-  m.def("gaussian_epsilon", gaussian_epsilon, arg("mu"), arg("delta"));
   m.def("band_limits", limits_of_level, arg("n"), arg("eta"));
   m.def("band_coverage", coverage_of_limits, arg("limits").noconvert());
   m.def("band_level", level_of_bands, arg("n"), arg("miss"));

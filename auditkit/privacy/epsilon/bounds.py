@@ -329,7 +329,7 @@ def gaussian_epsilon(mu: float, delta: float) -> float:
 
     mu and delta are moved by more than their rounding and that of the logarithm of delta(epsilon).
     """
-    return float(core.gaussian_epsilon(mu * (1.0 - 1e-13), delta * (1.0 + 1e-10)))
+    return float(core.gaussian_epsilon(np.array([mu * (1.0 - 1e-13)]), np.array([delta * (1.0 + 1e-10)]))[0])
 
 
 def buehler(*, tp: int, fn: int, fp: int, tn: int, delta: float, alpha: float = 0.05) -> EpsilonBound:

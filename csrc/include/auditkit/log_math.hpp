@@ -64,9 +64,4 @@ AUDITKIT_HD inline double stirling_error(double x) {
   return shift + series / y;
 }
 
-/// log Gamma(x) for x > 0. Relative error near 1e-15, also at the zeros 1 and 2 (where a difference of two logs fails).
-AUDITKIT_HD double log_gamma(double x);
-
 }  // namespace auditkit
-
-#include "auditkit/log_gamma.hpp"

@@ -34,7 +34,16 @@ AUDITKIT_HD inline double normal_quantile_of_log(double log_p) {
 
 /// Phi^-1(p), 0 <= p <= 1. Above one half use -normal_quantile(1 - p) with 1 - p formed without cancellation.
 AUDITKIT_HD inline double normal_quantile(double p) {
-  return p <= 0.5 ? normal_quantile_of_log(::log(p)) : -normal_quantile_of_log(::log1p(-p));
+  const double excess = p - 0.5;
+  if (::fabs(excess) > 0.25) return p <= 0.5 ? normal_quantile_of_log(::log(p)) : -normal_quantile_of_log(::log1p(-p));
+  // Near one half log(p) no longer tells p from it; the excess is exact. erf is concave on each side: Newton cannot stray.
+  double z = 2.5066282746310005024 * excess;
+  for (int step = 0; step < 60; ++step) {
+    const double change = (0.5 * ::erf(z * 0.70710678118654752440) - excess) * ::exp(-normal_log_density(z));
+    z -= change;
+    if (::fabs(change) <= 4e-16 * ::fabs(z)) break;
+  }
+  return z;
 }
 
 /// delta(eps; mu) = Phi(mu/2 - eps/mu) - e^eps Phi(-mu/2 - eps/mu), as a logarithm, mu > 0.

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -34,7 +35,7 @@ void parallel_for(std::size_t size, std::size_t grain, unsigned n_threads, Body&
       try {
         body(chunk * grain, std::min(size, (chunk + 1) * grain));
       } catch (...) {
-        const std::lock_guard lock(failure_lock);
+        const std::scoped_lock lock(failure_lock);
         if (!failure) failure = std::current_exception();
         next.store(chunks);
       }
@@ -43,7 +44,13 @@ void parallel_for(std::size_t size, std::size_t grain, unsigned n_threads, Body&
   {
     std::vector<std::jthread> threads;
     threads.reserve(workers - 1);
-    for (std::size_t i = 1; i < workers; ++i) threads.emplace_back(work);
+    for (std::size_t i = 1; i < workers; ++i) {
+      try {
+        threads.emplace_back(work);
+      } catch (const std::system_error&) {
+        break;  // no room for another thread: those that run, the caller's at least, do the same work
+      }
+    }
     work();
   }
   if (failure) std::rethrow_exception(failure);

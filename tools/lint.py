@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+"""Run every check of form that CI runs, or with --fix repair what can be repaired.
+
+Steps: ruff (rules and format), clang-format, clang-tidy, mypy --strict, stubtest of the compiled core. The tools are
+those of the environment that runs this file. clang-tidy reads build/tests (made by cmake --preset tests) for kernels
+and tests, and the newest build directory of the Python extension (or AUDITKIT_BUILD_DIR) for the bindings.
+
+Usage:  lint.py [--fix] [--changed] [STEP ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CXX_PATTERNS = ("*.hpp", "*.cpp", "*.inl", "*.cuh", "*.cu")
+
+
+def tool(name: str) -> str:
+    """The executable beside this Python, else the one on PATH."""
+    beside = Path(sysconfig.get_path("scripts")) / name
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        raise SystemExit(
+            f"lint: {name} was not found; install with: pip install -c ci/constraints.txt -e '.[dev]'"
+        )
+    return found
+
+
+def run(*command: str) -> bool:
+    """True if the command succeeds; its output goes through."""
+    return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+
+
+def cxx_files() -> list[str]:
+    return sorted(
+        str(p.relative_to(ROOT)) for pattern in CXX_PATTERNS for p in (ROOT / "csrc").rglob(pattern)
+    )
+
+
+def changed_files() -> set[str]:
+    """Files that differ from the main branch, committed or not."""
+    base = subprocess.run(
+        ["git", "merge-base", "HEAD", "main"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    names = subprocess.run(
+        ["git", "diff", "--name-only", base], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    return set(names.splitlines())
+
+
+def ruff(fix: bool, changed: bool) -> bool:
+    if fix:
+        return run(tool("ruff"), "check", "--fix", ".") & run(tool("ruff"), "format", ".")
+    return run(tool("ruff"), "check", ".") & run(tool("ruff"), "format", "--check", ".")
+
+
+def clang_format(fix: bool, changed: bool) -> bool:
+    return run(tool("clang-format"), *(["-i"] if fix else ["--dry-run", "-Werror"]), *cxx_files())
+
+
+def compile_databases() -> list[Path]:
+    """build/tests, and the newest other build directory that knows the bindings."""
+    databases = [ROOT / "build" / "tests" / "compile_commands.json"]
+    if not databases[0].exists():
+        raise SystemExit("lint: clang-tidy needs build/tests; make it with: cmake --preset tests")
+    folder = os.environ.get("AUDITKIT_BUILD_DIR")
+    candidates = [Path(folder)] if folder else list((ROOT / "build").glob("cp*"))
+    found = [d / "compile_commands.json" for d in candidates if (d / "compile_commands.json").exists()]
+    return databases + sorted(found, key=lambda path: path.stat().st_mtime)[-1:]
+
+
+def tidy_units(changed: bool) -> list[tuple[str, str]]:
+    """(compile database folder, source) of each unit to check, each source once."""
+    wanted = changed_files() if changed else None
+    units: dict[str, tuple[str, str]] = {}  # by file name, because both databases hold the kernels
+    for database in compile_databases():
+        for entry in json.loads(database.read_text()):
+            source = Path(entry["directory"], entry["file"]).resolve()
+            generated = source.parent.name == "isa"
+            if not generated and not source.is_relative_to(ROOT / "csrc"):
+                continue
+            if wanted is None or generated or str(source.relative_to(ROOT)) in wanted:
+                units.setdefault(source.name, (str(database.parent), str(source)))
+    return list(units.values())
+
+
+def clang_tidy(fix: bool, changed: bool) -> bool:
+    """Two units at a time; only those that complain are printed."""
+    command = [tool("clang-tidy"), "--quiet", *(["--fix"] if fix else [])]
+
+    def check(unit: tuple[str, str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, "-p", *unit], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    with concurrent.futures.ThreadPoolExecutor(1 if fix else 2) as pool:
+        runs = list(pool.map(check, tidy_units(changed)))
+    for failed in (r for r in runs if r.returncode != 0):
+        print(failed.stdout, failed.stderr, sep="")
+    return all(r.returncode == 0 for r in runs)
+
+
+def mypy(fix: bool, changed: bool) -> bool:
+    return run(sys.executable, "-m", "mypy")
+
+
+def stubtest(fix: bool, changed: bool) -> bool:
+    """The stub file against the compiled core; outside the source folder, so that the installed package is found."""
+    return run(sys.executable, "-P", "-m", "mypy.stubtest", "auditkit._core")
+
+
+STEPS: dict[str, Callable[[bool, bool], bool]] = {
+    "ruff": ruff,
+    "clang-format": clang_format,
+    "clang-tidy": clang_tidy,
+    "mypy": mypy,
+    "stubtest": stubtest,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Run the checks of form.")
+    parser.add_argument("steps", nargs="*", metavar="STEP", help=f"of {', '.join(STEPS)}; all by default")
+    parser.add_argument("--fix", action="store_true", help="repair what can be repaired")
+    parser.add_argument("--changed", action="store_true", help="clang-tidy only what differs from main")
+    arguments = parser.parse_args()
+    unknown = set(arguments.steps) - set(STEPS)
+    if unknown:
+        parser.error(f"no such step: {', '.join(sorted(unknown))}")
+    failed = []
+    for name in arguments.steps or STEPS:
+        start = time.monotonic()
+        passed = STEPS[name](arguments.fix, arguments.changed)
+        print(
+            f"lint: {name} {'passed' if passed else 'FAILED'} ({time.monotonic() - start:.0f} s)", flush=True
+        )
+        failed += [] if passed else [name]
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
