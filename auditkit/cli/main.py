@@ -93,15 +93,7 @@ def cli() -> None:
 def _run(group: click.Group, arguments: list[str], extra: dict[str, Any]) -> int:
     session = Session.guess(arguments)
     try:
-        with group.make_context(args=arguments, obj=session, **extra) as context:
-            if not arguments:
-                click.echo(context.get_help(), err=True)
-                return EXIT_USAGE
-            code = group.invoke(context)
-        sys.stdout.flush()
-        return code if isinstance(code, int) else EXIT_OK
-    except click.exceptions.Exit as end:  # --help and --version
-        return end.exit_code
+        return _invoke(group, arguments, {**extra, "obj": session})
     except BrokenPipeError:
         _discard_output()
         return EXIT_BROKEN_PIPE
@@ -112,6 +104,19 @@ def _run(group: click.Group, arguments: list[str], extra: dict[str, Any]) -> int
         return EXIT_TERMINATED
     except Exception as error:
         return _fail(session, error)
+
+
+def _invoke(group: click.Group, arguments: list[str], extra: dict[str, Any]) -> int:
+    try:
+        with group.make_context(args=arguments, **extra) as context:
+            if not arguments:
+                click.echo(context.get_help(), err=True)
+                return EXIT_USAGE
+            code = group.invoke(context)
+    except click.exceptions.Exit as end:  # --help and --version
+        code = end.exit_code
+    sys.stdout.flush()
+    return code if isinstance(code, int) else EXIT_OK
 
 
 def _fail(session: Session, error: Exception) -> int:

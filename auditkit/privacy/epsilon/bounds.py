@@ -12,6 +12,8 @@ import math
 from dataclasses import replace
 from typing import Any, Literal
 
+import numpy as np
+
 from auditkit.errors import InputError
 from auditkit.privacy.epsilon import _assumptions as assume
 from auditkit.privacy.epsilon import _bound_inputs as check
