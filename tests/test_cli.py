@@ -20,7 +20,7 @@ import pytest
 from click.testing import CliRunner
 
 import auditkit
-from auditkit.cli import _common
+from auditkit.cli import _common, _reports
 from auditkit.cli.main import VERBS, cli
 from auditkit.errors import InputError
 
@@ -724,7 +724,7 @@ def test_a_failing_renderer_leaves_no_report(monkeypatch):
     def broken(result):
         raise RuntimeError("no")
 
-    monkeypatch.setitem(_common.RENDERERS, ".md", broken)
+    monkeypatch.setitem(_reports.RENDERERS, ".md", broken)
     result = before_and_after(lambda: run(*COUNTS, *FAST, "--report", "r.html", "--report", "r.md"))
     assert result.exit_code == 3
     assert result.stdout == ""

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from auditkit.cli._common import EXIT_OK, Option, Session, Verb, publish
+from auditkit.cli._common import EXIT_OK, Option, Session, Verb
+from auditkit.cli._reports import publish
 from auditkit.errors import InputError
 
 
