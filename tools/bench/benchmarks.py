@@ -51,15 +51,15 @@ def _described(case: cases.Case) -> str:
 def _worst(bench: Bench, task: str, candidates: list[cases.Case], name: str) -> float:
     """The slowest of many cases: a short look at each, then a long one at the ten slowest."""
     looks = [
-        (min(bench.ask(task, case, seconds=0.02, repeats=6)["times"]), i) for i, case in enumerate(candidates)
+        (min(bench.ask(task, case, seconds=0.02, repeats=6)["cpu"]), i) for i, case in enumerate(candidates)
     ]
     slowest = [candidates[i] for _, i in sorted(looks, reverse=True)[:10]]
     again = [(bench.ask(task, case), case) for case in slowest]
-    answer, case = max(again, key=lambda pair: min(pair[0]["times"]))
+    answer, case = max(again, key=lambda pair: min(pair[0]["cpu"]))
     middle = statistics.median(look for look, _ in looks)
     at = f", eps {case['eps']:.6g}" if task == "cdf" else ""
     note = f"of {len(candidates)}; median case {duration(middle)}; worst: {_described(case)}{at}"
-    return bench.report.row(name, answer["times"], note=note)
+    return bench.report.row(name, answer, note=note)
 
 
 def _with_eps(bench: Bench, case: cases.Case, levels: list[float]) -> list[cases.Case]:
@@ -73,10 +73,10 @@ def cdf(bench: Bench) -> None:
     worst = 0.0
     for case in cases.ORDINARY + cases.LARGE:
         at_median = _with_eps(bench, case, [0.5])[0]
-        least = report.row(case["name"], bench.ask("cdf", at_median)["times"], note="at the median")
+        least = report.row(case["name"], bench.ask("cdf", at_median), note="at the median")
         values = [at_median["eps"] * (0.5 + i / 256) for i in range(256)]
         batch = bench.ask("cdf_values", case | {"eps_values": values}, repeats=20)
-        report.row(case["name"], batch["times"], note="a value in an array of 256", divide=256)
+        report.row(case["name"], batch, note="a value in an array of 256", divide=256)
         worst = max(worst, least) if case in cases.ORDINARY else worst
     ordinary = [at for case in cases.ORDINARY for at in _with_eps(bench, case, [0.025, 0.5, 0.975])]
     worst = max(worst, _worst(bench, "cdf", ordinary, "worst ordinary"))
@@ -87,16 +87,14 @@ def cdf(bench: Bench) -> None:
     spread += [at for case in cases.random_counts(150) for at in _with_eps(bench, case, [0.025, 0.975])]
     report.bar("cdf, any counts", _worst(bench, "cdf", spread, "worst of all"), 150e-6)
     made = bench.ask("construct", cases.ORDINARY[1])
-    report.row(
-        "making the posterior object", made["times"], note="counts checked; not part of the rows above"
-    )
+    report.row("making the posterior object", made, note="counts checked; not part of the rows above")
 
 
 def interval(bench: Bench) -> None:
     """Two-sided intervals, from counts to end points; against privacy-estimates."""
     report = bench.report
     for case in cases.SPREAD:
-        report.row(case["name"], bench.ask("interval", case)["times"])
+        report.row(case["name"], bench.ask("interval", case))
     everything = cases.SPREAD + cases.random_counts(300)
     report.bar(
         "interval, any counts", _worst(bench, "interval", everything, "worst of all"), 1.5e-3, goal=0.25e-3
@@ -125,39 +123,47 @@ def _interval_difference(bench: Bench, case: cases.Case, ours: list[float], thei
         inside = "within" if abs(a - b) <= allowed else "OUTSIDE"
         bench.report.line(
             f"{case['name']}, {end} end",
-            f"auditkit {a:.6f}  privacy-estimates {b:.6f}  difference {b - a:+.4f}  "
-            f"{'within' if abs(a - b) <= 0.01 else 'beyond'} 0.01, {inside} 0.01 + 0.005/density = {allowed:.4f}",
+            f"auditkit {a:.6f}  privacy-estimates {b:.6f}  difference {b - a:+.4f}, "
+            f"{'within' if abs(a - b) <= 0.01 else 'beyond'} 0.01, "
+            f"{inside} 0.01 + 0.005/density = {allowed:.4f}",
             ours=a,
             theirs=b,
         )
 
 
 def _compare(bench: Bench, peer: Side, task: str, case: cases.Case, name: str) -> tuple[Any, Any] | None:
-    """Both sides in turns (A B A B), with rows and their ratio; both values, or None where the peer gave none."""
-    times: dict[str, list[float]] = {"ours": [], "theirs": []}
+    """Both sides in turns (A B A B), with rows and their ratio; both values, or None if the peer gave none."""
+    runs: dict[str, dict[str, list[float]]] = {side: {"times": [], "cpu": []} for side in ("ours", "theirs")}
     values: dict[str, Any] = {}
     begin, rounds = time.perf_counter(), 0
     while rounds < 4 and (rounds == 0 or time.perf_counter() - begin < 15.0):
         rounds += 1
         answer = bench.ask(task, case, seconds=0.2, repeats=50)
-        times["ours"] += answer["times"]
+        _extend(runs["ours"], answer)
         values["ours"] = answer["value"]
         try:
             answer = peer.ask(task, case, seconds=0.5, repeats=10, cap=PEER_CAP)
         except TooLong as late:
             answer = {"error": str(late)}
         if "error" in answer:
-            bench.report.row(name, times["ours"])
+            bench.report.row(name, runs["ours"])
             bench.report.line(
                 name, f"{peer.name}: {answer['error']}; auditkit: {values['ours']}", ours=values["ours"]
             )
             return None
-        times["theirs"] += answer["times"]
+        _extend(runs["theirs"], answer)
         values["theirs"] = answer["value"]
-    ours = bench.report.row(name, times["ours"])
-    theirs = bench.report.row(name, times["theirs"], side=peer.name, note=f"{rounds} rounds")
-    bench.report.line(name, f"{peer.name} / auditkit = {theirs / ours:.3g} (minima)", ratio=theirs / ours)
+    ours = bench.report.row(name, runs["ours"])
+    theirs = bench.report.row(name, runs["theirs"], side=peer.name, note=f"{rounds} rounds")
+    bench.report.line(
+        name, f"{peer.name} / auditkit = {theirs / ours:.3g} (least CPU times)", ratio=theirs / ours
+    )
     return values["ours"], values["theirs"]
+
+
+def _extend(runs: dict[str, list[float]], answer: dict[str, Any]) -> None:
+    for clock in runs:
+        runs[clock] += answer[clock]
 
 
 def _compare_numbers(bench: Bench, peer: Side, task: str, case: cases.Case, name: str) -> float:
@@ -167,9 +173,10 @@ def _compare_numbers(bench: Bench, peer: Side, task: str, case: cases.Case, name
         ours, theirs = pair
         text = f"auditkit {ours:.8g}  {peer.name} {theirs:.8g}  difference {theirs - ours:+.2g}"
         bench.report.line(name, text, ours=ours, theirs=theirs)
-    return min(
-        row["min"] for row in bench.report.rows if row["name"] == name and row.get("side") == "auditkit"
-    )
+    mine = [
+        row["min cpu"] for row in bench.report.rows if row["name"] == name and row.get("side") == "auditkit"
+    ]
+    return float(min(mine))
 
 
 def scaling(bench: Bench) -> None:
@@ -184,8 +191,8 @@ def scaling(bench: Bench) -> None:
             case["eps_values"] = [low + (high - low) * i / 63 for i in range(64)]
             name = f"{case['name']}, {units:,} a class"
             for task, note, divide in (("interval", "interval", 1), ("cdf_values", "cdf, a value of 64", 64)):
-                times = bench.ask(task, case)["times"]
-                least[task][units] = bench.report.row(name, times, note=note, divide=divide)
+                answer = bench.ask(task, case)
+                least[task][units] = bench.report.row(name, answer, note=note, divide=divide)
         for ends in least.values():
             worst = max(worst, ends[10**9] / ends[100])
     bench.report.bar("time at 1e9 units over time at 100", worst, 2.0, unit="x")
@@ -205,7 +212,7 @@ def sweep(bench: Bench) -> None:
         answer = ours.ask("sweep", case, seconds=20, repeats=5)
     if "error" in answer:
         raise RuntimeError(answer["error"])
-    least = bench.report.row("10,000 intervals, 2 threads, 1,000 a class", answer["times"])
+    least = bench.report.row("10,000 intervals, 2 threads, 1,000 a class", answer, clock="wall")
     bench.report.bar("10,000 intervals of one score set, 2 threads", least, 5.0, goal=2.0)
 
 
@@ -217,7 +224,7 @@ def rates(bench: Bench) -> None:
         for task, label in (("fixed_threshold", "one threshold"), ("all_thresholds", "all thresholds")):
             name = f"{label}, {units:,} a class"
             if peer is None:
-                bench.report.row(name, bench.ask(task, case)["times"])
+                bench.report.row(name, bench.ask(task, case))
                 continue
             with peer:
                 _compare_numbers(bench, peer, task, case, name)
@@ -238,7 +245,7 @@ def _one_run_rows(
         for task, label in tasks:
             name = f"{label}, {units:,} a class"
             if peer is None:
-                least[task, units] = bench.report.row(name, bench.ask(task, case)["times"])
+                least[task, units] = bench.report.row(name, bench.ask(task, case))
                 continue
             with peer:
                 least[task, units] = _compare_numbers(bench, peer, task, case, name)
@@ -264,10 +271,10 @@ def bands(bench: Bench) -> None:
         case = {"n": 1_000, "alpha": alpha}
         cold = max(
             cold,
-            bench.report.row(f"n = 1,000, alpha {alpha:g}, cold", bench.ask("bands_cold", case)["times"]),
+            bench.report.row(f"n = 1,000, alpha {alpha:g}, cold", bench.ask("bands_cold", case)),
         )
-        times = bench.ask("bands_cached", case)["times"]
-        cached = max(cached, bench.report.row(f"n = 1,000, alpha {alpha:g}, cached", times))
+        answer = bench.ask("bands_cached", case)
+        cached = max(cached, bench.report.row(f"n = 1,000, alpha {alpha:g}, cached", answer))
     bench.report.bar("band constants, n = 1,000, cold", cold, 50e-3)
     bench.report.bar("band constants, n = 1,000, cached", cached, 1e-3)
 
@@ -282,7 +289,7 @@ def buehler(bench: Bench) -> None:
             uncertified += not certified
             note = f"epsilon {epsilon:.6f}, {'certified' if certified else 'NOT certified'}"
             name = f"{units:,} a class, {case['name']}"
-            slowest = max(slowest, bench.report.row(name, answer["times"], note=note))
+            slowest = max(slowest, bench.report.row(name, answer, note=note))
         measured = None if uncertified else slowest
         bench.report.bar(f"joint bound, {units:,} a class, certified", measured, limit)
 
@@ -292,23 +299,24 @@ def startup(bench: Bench) -> None:
     command = Path(sys.executable).parent / "auditkit"
     if not command.exists():
         raise RuntimeError(f"no command {command.name} beside {Path(sys.executable).name}")
-    python = [sys.executable, "-c", "pass"]
-    times: dict[str, list[float]] = {"auditkit --help": [], "python -c pass": []}
+    commands = {"auditkit --help": [str(command), "--help"], "python -c pass": [sys.executable, "-c", "pass"]}
+    runs: dict[str, dict[str, list[float]]] = {name: {"times": [], "cpu": []} for name in commands}
     for _ in range(40):
-        times["auditkit --help"].append(_cpu_seconds([str(command), "--help"]))
-        times["python -c pass"].append(_cpu_seconds(python))
-    helped = bench.report.row("auditkit --help", times["auditkit --help"], note="CPU time")
-    bare = bench.report.row("python -c pass", times["python -c pass"], side="python", note="CPU time")
+        for name, line in commands.items():
+            _extend(runs[name], _process_times(line))
+    helped, bare = (bench.report.row(name, runs[name], side="") for name in commands)
     bench.report.bar("auditkit --help over bare Python, CPU time", helped / bare, 6.0, unit="x")
 
 
-def _cpu_seconds(command: list[str]) -> float:
+def _process_times(command: list[str]) -> dict[str, list[float]]:
+    begin = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - begin
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         raise RuntimeError(f"{command[0]} ended with {process.returncode}")
-    return usage.ru_utime + usage.ru_stime
+    return {"times": [wall], "cpu": [usage.ru_utime + usage.ru_stime]}
 
 
 BENCHMARKS: dict[str, Callable[[Bench], None]] = {
