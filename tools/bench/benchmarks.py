@@ -17,7 +17,7 @@ from peers import Side, TooLong, interpreter
 from report import Report, duration
 
 PEER_CAP = 60.0
-"""Seconds that a peer may take for one task."""
+"""Seconds of CPU time that a peer may take for one task."""
 
 
 @dataclass
@@ -132,7 +132,7 @@ def _interval_difference(bench: Bench, case: cases.Case, ours: list[float], thei
 
 
 def _compare(bench: Bench, peer: Side, task: str, case: cases.Case, name: str) -> tuple[Any, Any] | None:
-    """Both sides in turns (A B A B), with rows and their ratio; both values, or None if the peer gave none."""
+    """Both sides in turns (A B A B) with their ratio; returns both values, None if the peer gave none."""
     runs: dict[str, dict[str, list[float]]] = {side: {"times": [], "cpu": []} for side in ("ours", "theirs")}
     values: dict[str, Any] = {}
     begin, rounds = time.perf_counter(), 0
@@ -208,7 +208,7 @@ def sweep(bench: Bench) -> None:
         "deltas": [10.0 ** (-8 + 6 * i / 99) for i in range(100)],
         "alpha": 0.05,
     }
-    with Side("auditkit", sys.executable, core=None, threads=2) as ours:
+    with Side("auditkit", sys.executable, core=None) as ours:
         answer = ours.ask("sweep", case, seconds=20, repeats=5)
     if "error" in answer:
         raise RuntimeError(answer["error"])

@@ -83,7 +83,7 @@ def scaled(rates: tuple[float, float], units: int) -> Case:
 
 
 def joint_bound_cases(units: int) -> list[Case]:
-    cases = []
+    cases: list[Case] = []
     for fnr, fpr in [
         (0.1, 0.05),
         (0.5, 0.5),
