@@ -66,7 +66,7 @@ class Side:
         repeats: int = 200,
         cap: float = 60.0,
     ) -> dict[str, Any]:
-        """Run one task: `seconds` and `repeats` bound the measuring, `cap` (CPU time) ends what does not finish."""
+        """Run one task: `seconds` and `repeats` bound the measuring, `cap`, in CPU time, ends it."""
         worker = self._running()
         request = {"task": task, "case": case or {}, "seconds": seconds, "repeats": repeats}
         print(json.dumps(request), file=worker.stdin, flush=True)

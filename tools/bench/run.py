@@ -4,7 +4,7 @@ Usage: python tools/bench/run.py [NAME ...] [--peers] [--peer-cache FOLDER] [--j
 
 Run it with the Python that has auditkit installed. Every side works in a process of its own, pinned to one
 core (but for the sweep, which has two threads), on the same seeded inputs, in turns. A peer's task that takes
-more than 60 s is ended and reported as such. Exit code 1: a bar was missed or could not be measured.
+more than 60 s of CPU time is ended and reported. Exit code 1: a bar was missed or could not be measured.
 """
 
 from __future__ import annotations
