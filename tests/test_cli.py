@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import json
 import os
@@ -19,7 +20,7 @@ import pytest
 from click.testing import CliRunner
 
 import auditkit
-from auditkit.cli import _common
+from auditkit.cli import _common, _reports
 from auditkit.cli.main import VERBS, cli
 from auditkit.errors import InputError
 
@@ -217,9 +218,6 @@ def test_direction_fixed_changes_the_posterior_region():
 def test_the_model_is_hashed_but_not_opened():
     Path("model.pt").write_bytes(b"\x80\x04not a model at all")
     found = json.loads(run("dp-estimate", "model.pt", *COUNTS[1:], *FAST, "--format", "json").stdout)
-    digest = "b66a27f48a08c9a4fb6c2a5ef7fb71d9" if False else None
-    import hashlib
-
     digest = hashlib.sha256(b"\x80\x04not a model at all").hexdigest()
     assert found["inputs"]["model"] == {"name": "model.pt", "sha256": digest, "bytes": 20}
 
@@ -296,9 +294,9 @@ def test_zero_is_not_taken_for_a_default_in_the_recorded_command():
     ("conditions", "more", "code"),
     [
         ((), (), 0),
-        (("epsilon_lower>9",), (), 0),
+        (("epsilon_lower>3.5",), (), 0),
         (("epsilon_lower>2",), (), 1),
-        (("epsilon_lower>9", "epsilon_lower>2"), (), 1),
+        (("epsilon_lower>3.5", "epsilon_lower>2"), (), 1),
         (("epsilon_lower>12",), (), 4),
         (("epsilon_lower>12",), ("--undecided", "pass"), 0),
         (("epsilon_lower>12",), ("--undecided", "fail"), 1),
@@ -307,12 +305,7 @@ def test_zero_is_not_taken_for_a_default_in_the_recorded_command():
 )
 def test_conditions_set_the_exit_code(conditions, more, code):
     arguments = [word for condition in conditions for word in ("--fail-on", condition)]
-    counts = (
-        ("--counts", "90000,10000,10000,90000")
-        if "epsilon_lower>9" in conditions
-        else ("--counts", "90,10,5,95")
-    )
-    result = run("dp-estimate", *counts, "--delta", "0", *FAST, *arguments, *more)
+    result = run("dp-estimate", "--counts", "90,10,5,95", "--delta", "0", *FAST, *arguments, *more)
     assert result.exit_code == code, result.output
     assert result.stdout
 
@@ -419,7 +412,7 @@ def test_errors_as_json_leave_standard_output_empty():
         ((*COUNTS[:3], "--delta"), ("--delta: needs a value",)),
         ((*COUNTS[:3], "--delta", "x\x1b[31my"), ("--delta: must be a number, not", "\\x1b")),
         ((*COUNTS, "--seed", "1.5"), ("--seed: must be a whole number, not '1.5'",)),
-        ((*COUNTS, "--seed", "-1"), ("seed: must be", "-1")),
+        ((*COUNTS, "--seed", "-1"), ("--seed: must", "-1")),
         ((*COUNTS, "--jobs", "0"), ("--jobs: must be auto or a whole number", "'0'")),
         ((*COUNTS, "--jobs", "many"), ("--jobs: must be auto or a whole number", "'many'")),
         ((*COUNTS, "--format", "xml"), ("--format: must be one of", "'xml'")),
@@ -431,13 +424,13 @@ def test_errors_as_json_leave_standard_output_empty():
         ((*COUNTS, "--inference", "magic"), ("inference", "'magic'")),
         ((*COUNTS, "--fail-on", "epsilon_lowr>1"), ("epsilon_lowr", "did you mean")),
         ((*COUNTS, "--fail-on", "epsilon_lower"), ("condition: must read",)),
-        ((*COUNTS[:3], "--delta", "1"), ("delta: must be", "1.0")),
-        ((*COUNTS[:3], "--delta", "-1e-9"), ("delta: must be", "-1e-09")),
-        ((*COUNTS[:3], "--delta", "nan"), ("delta: must be", "nan")),
-        ((*COUNTS, "--alpha", "0"), ("alpha: must be", "0.0")),
-        ((*COUNTS, "--alpha", "1"), ("alpha: must be", "1.0")),
-        ((*COUNTS, "--claimed-epsilon", "-1"), ("claimed_epsilon: must be", "-1.0")),
-        ((*COUNTS, "--claimed-epsilon", "inf"), ("claimed_epsilon: must be", "inf")),
+        ((*COUNTS[:3], "--delta", "1"), ("--delta: must", "1.0")),
+        ((*COUNTS[:3], "--delta", "-1e-9"), ("--delta: must", "-1e-09")),
+        ((*COUNTS[:3], "--delta", "nan"), ("--delta: must not be NaN",)),
+        ((*COUNTS, "--alpha", "0"), ("--alpha: must", "0.0")),
+        ((*COUNTS, "--alpha", "1"), ("--alpha: must", "1.0")),
+        ((*COUNTS, "--claimed-epsilon", "-1"), ("--claimed-epsilon: must", "-1.0")),
+        ((*COUNTS, "--claimed-epsilon", "inf"), ("--claimed-epsilon: must", "inf")),
         (COUNTS[:3], ("--delta: required", "--delta 1e-5")),
         (("dp-estimate",), ("evidence: none was given", "--scores", "--counts")),
         (("dp-estimate", "--delta", "1e-5"), ("evidence: none was given",)),
@@ -469,9 +462,9 @@ def test_errors_as_json_leave_standard_output_empty():
             ("plan", "--claimed-epsilon", "1", "--delta", "1e-5", "--design", "post-hoc"),
             ("--design: must be one of",),
         ),
-        (("plan", "--claimed-epsilon", "1", "--delta", "2"), ("delta: must be",)),
-        (("plan", "--claimed-epsilon", "1", "--delta", "1e-5", "--power", "1"), ("power: must be",)),
-        (("plan", "--claimed-epsilon", "1", "--delta", "1e-5", "--alpha", "7"), ("alpha: must be",)),
+        (("plan", "--claimed-epsilon", "1", "--delta", "2"), ("--delta: must", "2.0")),
+        (("plan", "--claimed-epsilon", "1", "--delta", "1e-5", "--power", "1"), ("--power: must", "1.0")),
+        (("plan", "--claimed-epsilon", "1", "--delta", "1e-5", "--alpha", "7"), ("--alpha: must", "7.0")),
         (("plan", "extra", "--claimed-epsilon", "1", "--delta", "1e-5"), ("unexpected extra argument",)),
         (("doctor", "--verbos"), ("--verbos: unknown option", "did you mean --verbose?")),
         (("demo", "--report", "x.docx"), ("--report x.docx: must end in one of .html, .md, .json",)),
@@ -500,8 +493,8 @@ def test_bad_usage_is_one_line_and_exit_2(arguments, parts):
         ("99999999999999999999,2,3,4", "TP must be a whole number"),
         ("١,2,3,4", "TP must be a whole number"),
         ("1,2\n3,4,5", "FN must be a whole number"),
-        ("0,0,3,4", "no members"),
-        ("1,2,0,0", "no non-members"),
+        ("0,0,3,4", "tp + fn: must"),
+        ("1,2,0,0", "fp + tn: must"),
     ],
 )
 def test_counts_are_read_strictly(counts, part):
@@ -731,7 +724,7 @@ def test_a_failing_renderer_leaves_no_report(monkeypatch):
     def broken(result):
         raise RuntimeError("no")
 
-    monkeypatch.setitem(_common.RENDERERS, ".md", broken)
+    monkeypatch.setitem(_reports.RENDERERS, ".md", broken)
     result = before_and_after(lambda: run(*COUNTS, *FAST, "--report", "r.html", "--report", "r.md"))
     assert result.exit_code == 3
     assert result.stdout == ""
@@ -838,7 +831,7 @@ def test_verbose_names_the_config_file():
 
 @pytest.mark.parametrize("verb", [None, *VERBS])
 def test_help_fits_eighty_columns_and_shows_an_example(verb):
-    result = run(*filter(None, [verb]), "--help", terminal_width=200)
+    result = run(*filter(None, [verb]), "--help", env={"COLUMNS": "200"})
     assert result.exit_code == 0
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert "Example:" in result.stdout

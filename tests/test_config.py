@@ -225,6 +225,13 @@ def test_bad_values_from_the_environment_name_the_variable():
     refused(result, "AUDITKIT_DELTA: must be a number, not 'tiny'")
 
 
+def test_values_out_of_range_name_the_file_too():
+    own("alpha = 3\n")
+    refused(
+        run("dp-estimate", "--counts", "1,2,3,4", "--delta", "0"), "error: auditkit.toml: alpha: must", "3.0"
+    )
+
+
 def test_faults_in_one_verbs_table_stop_every_verb():
     own("[plan]\npowr = 0.5\n")
     refused(

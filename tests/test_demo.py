@@ -70,8 +70,7 @@ def test_the_last_lines_are_commands_that_exist():
         shlex.split(c) for c in text.replace("\\\n", " ").splitlines() if c.strip().startswith("auditkit ")
     ]
     assert len(commands) == 4
-    columns = np.load(resources.files("auditkit.demo").joinpath("scores.npz"))
-    np.savez("canaries.npz", scores=columns["scores"], bits=columns["bits"])
+    Path("canaries.npz").write_bytes(shipped("scores.npz"))
     Path("model.pt").write_bytes(b"weights")
     for words in commands:
         filled = ["612,1388,31,1969" if word == "TP,FN,FP,TN" else word for word in words]

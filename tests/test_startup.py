@@ -18,20 +18,19 @@ def imported(code):
     return set(result.stdout.splitlines())
 
 
-def cpu_seconds(arguments, repeats=7):
-    """The least user and system time of `repeats` runs of a child process."""
-    best = float("inf")
-    for _ in range(repeats):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-P", *arguments], stdout=subprocess.DEVNULL, check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        best = min(best, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    return best
+def cpu_seconds(arguments):
+    """User and system time of a child process."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-P", *arguments], stdout=subprocess.DEVNULL, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def test_help_costs_less_than_six_bare_interpreters():
-    bare = cpu_seconds(["-c", "pass"])
-    assert cpu_seconds(["-m", "auditkit", "--help"]) < 6 * bare
+    """The least of many runs, taken in turn, since other processes can only add to a run's time."""
+    runs = [(cpu_seconds(["-c", "pass"]), cpu_seconds(["-m", "auditkit", "--help"])) for _ in range(12)]
+    bare, help_ = (min(times) for times in zip(*runs, strict=True))
+    assert help_ < 6 * bare
 
 
 @pytest.mark.parametrize("module", ["auditkit", "auditkit.privacy", "auditkit.cli.main"])

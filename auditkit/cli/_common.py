@@ -1,15 +1,16 @@
-"""What all verbs share: their options, the two streams, colour, progress, reports and exit codes."""
+"""What all verbs share: their options, the two streams, colour, progress and exit codes.
+
+Every start pays for what is imported here.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -91,7 +92,12 @@ class Verb(click.Command):
 
             session.print(show_settings(ctx, session))
             return EXIT_OK
-        return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            from auditkit.cli._errors import name_option
+
+            raise name_option(error, ctx) from error
 
 
 def _common_options() -> list[click.Parameter]:
@@ -170,6 +176,8 @@ class Session:
 
     def event(self, event: str, **fields: Any) -> None:
         """One line of ``--format jsonl``."""
+        import json
+
         click.echo(json.dumps({"event": event, **fields}, ensure_ascii=False, allow_nan=False))
         sys.stdout.flush()
 
@@ -204,6 +212,8 @@ class Session:
             if failure.hint:
                 click.echo(f"hint: {show(failure.hint, 400)}", err=True)
         else:
+            import json
+
             fields = {
                 "id": failure.id,
                 "message": failure.message,
@@ -299,85 +309,3 @@ def repeat_command(ctx: click.Context, **replacements: Any) -> str:
             flag = [f"--{param.key}"] if isinstance(param, Option) else []
             words += flag if item is True else [*flag, str(item)]
     return shlex.join(words)
-
-
-# -- reports
-
-
-def check_reports(paths: Sequence[str], inputs: Sequence[str]) -> None:
-    """Refuse reports of unknown kind, in no writable folder, or on top of an input."""
-    for path in paths:
-        target, name = Path(path), show(path)
-        if target.suffix.lower() not in RENDERERS:
-            known = ", ".join(RENDERERS)
-            raise InputError(f"--report {name}: must end in one of {known}", id="AK-CL-007", path=path)
-        folder = target.parent
-        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-            state = "is not writable" if folder.is_dir() else "does not exist"
-            raise InputError(f"--report {name}: its folder {show(folder)} {state}", id="AK-CL-008", path=path)
-        if target.exists() and not target.is_file():
-            raise InputError(
-                f"--report {name}: must not be a folder, pipe or device", id="AK-CL-008", path=path
-            )
-        for source in inputs:
-            if target.exists() and Path(source).exists() and target.samefile(source):
-                raise InputError(
-                    f"--report {name}: must not replace the input {show(source)}", id="AK-CL-008", path=path
-                )
-
-
-def _html(result: dict[str, Any]) -> str:
-    from auditkit.report.html import render_html
-
-    return render_html(result)
-
-
-def _markdown(result: dict[str, Any]) -> str:
-    from auditkit.report.markdown import render_markdown
-
-    return render_markdown(result)
-
-
-def to_json(result: dict[str, Any]) -> str:
-    """A result as indented JSON text that ends in a line break."""
-    return json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-RENDERERS = {".html": _html, ".md": _markdown, ".json": to_json}
-
-
-def publish(session: Session, result: dict[str, Any], reports: Sequence[str], *, footer: str = "") -> None:
-    """Write the reports and print the result. All are rendered before the first is written.
-
-    Raises
-    ------
-    OutputError
-        If a report cannot be written after all (a full disk); the result is printed first, so it is not lost.
-    """
-    from auditkit.cli._errors import OutputError
-    from auditkit.io.files import write_atomically
-
-    rendered = [(path, RENDERERS[Path(path).suffix.lower()](result)) for path in reports]
-    text = _render(session, result, footer)
-    problem = None
-    for path, content in rendered:
-        try:
-            write_atomically(path, content)
-        except InputError as error:
-            problem = problem or error
-            continue
-        if session.output_format == "text":
-            text += f"\n{'report':<8} {show(path)}"
-    session.print(text)
-    if problem is not None:
-        raise OutputError(str(problem)) from problem
-
-
-def _render(session: Session, result: dict[str, Any], footer: str) -> str:
-    if session.output_format == "json":
-        return to_json(result).rstrip("\n")
-    if session.output_format == "jsonl":
-        return json.dumps({"event": "result", "result": result}, ensure_ascii=False, allow_nan=False)
-    from auditkit.report.text import render_text
-
-    return render_text(result, color=session.color, width=session.width).rstrip("\n") + footer

@@ -61,6 +61,15 @@ def unknown_verb(word: str, known: Iterable[str]) -> InputError:
     return InputError(f"{show(word)}: unknown verb", id="AK-CL-003", hint=hint)
 
 
+def name_option(error: InputError, ctx: click.Context) -> InputError:
+    """An error about an argument of a function, said of the option that set it."""
+    head, colon, rest = str(error).partition(": ")
+    for param in ctx.command.params:
+        if colon and param.name == head and isinstance(param, click.Option):
+            return InputError(f"{_origin(param, ctx)}: {rest}", id=error.id, path=error.path, hint=error.hint)
+    return error
+
+
 def one_line(message: str, limit: int = 400) -> str:
     """`message` fit for one line of a terminal."""
     return show(message, limit)
@@ -77,17 +86,16 @@ def _explain_usage(error: click.ClickException) -> Failure:
             hint = f"did you mean {match}?"
         return Failure("AK-CL-002", f"{show(error.option_name)}: unknown option", hint, EXIT_USAGE, True)
     if isinstance(error, click.BadParameter) and error.param is not None:
-        return Failure("AK-CL-004", f"{_origin(error)}: {_plain(error.message)}", hint, EXIT_USAGE, True)
+        where = _origin(error.param, error.ctx)
+        return Failure("AK-CL-004", f"{where}: {_plain(error.message)}", hint, EXIT_USAGE, True)
     if isinstance(error, click.BadOptionUsage):
         message = f"{show(error.option_name)}: {_plain(error.message)}"
         return Failure("AK-CL-004", message, hint, EXIT_USAGE, True)
     return Failure("AK-CL-001", _plain(error.format_message()), hint, EXIT_USAGE, True)
 
 
-def _origin(error: click.BadParameter) -> str:
-    """Where the bad value stood: the option, the environment variable, or the file and key."""
-    parameter, context = error.param, error.ctx
-    assert parameter is not None
+def _origin(parameter: click.Parameter, context: click.Context | None) -> str:
+    """Where a value stood: the option, the environment variable, or the file and key."""
     name = parameter.name or ""
     if context is not None:
         source = context.get_parameter_source(name)

@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from auditkit.cli._common import EXIT_OK, Option, Session, Text, Verb, check_reports, publish
+from auditkit.cli._common import EXIT_OK, Option, Session, Text, Verb
+from auditkit.cli._reports import check_reports, publish
 
 DEFAULT_REPORT = "auditkit-demo.html"
 DELTA = 1e-5
@@ -28,7 +29,7 @@ NEXT_STEPS = """\
 
 The same on your own files:
   auditkit dp-estimate --scores canaries.npz --design one-run --delta 1e-5
-      canaries.npz: numpy.savez("canaries.npz", scores=..., bits=...); bits: 1 = was trained on
+      made by numpy.savez("canaries.npz", scores=..., bits=...); 1: trained on
   auditkit dp-estimate --counts TP,FN,FP,TN --delta 1e-5 --report audit.html
   auditkit dp-estimate model.pt --scores canaries.npz --design one-run \\
       --delta 1e-5 --claimed-epsilon 2 --fail-on 'epsilon_lower>2'

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from auditkit.cli._common import EXIT_FAILED, EXIT_OK, Session, Verb, to_json
+from auditkit.cli._common import EXIT_FAILED, EXIT_OK, Session, Verb
+from auditkit.cli._reports import to_json
 from auditkit.errors import show
 
 MARKS = {"pass": "ok", "fail": "FAILED"}

@@ -19,10 +19,9 @@ from auditkit.cli._common import (
     Session,
     Text,
     Verb,
-    check_reports,
-    publish,
     repeat_command,
 )
+from auditkit.cli._reports import check_reports, publish
 from auditkit.errors import InputError, show
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 import auditkit
-from auditkit.cli._common import CONTEXT_SETTINGS, EXIT_USAGE, Session
+from auditkit.cli._common import CONTEXT_SETTINGS, EXIT_OK, EXIT_USAGE, Session
 
 VERBS = {
     "dp-estimate": "How much privacy does a model really leak?",
@@ -59,11 +59,15 @@ class Verbs(click.Group):
             formatter.write_dl(list(VERBS.items()))
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
-        """Run a command line and leave with its exit code; every failure is one line on standard error."""
+        """Run a command line and leave with its exit code; every failure is one line on standard error.
+
+        click's own `main` is only used to complete words for a shell: it ends with 1 when standard output is
+        closed, which is the code of a finding here.
+        """
+        if "_AUDITKIT_COMPLETE" in os.environ:
+            super().main(prog_name="auditkit")
         arguments = list(sys.argv[1:] if args is None else args)
-        extra.pop("standalone_mode", None)
-        session = Session.guess(arguments)
-        sys.exit(_run(super().main, session, arguments, {"prog_name": prog_name or "auditkit", **extra}))
+        sys.exit(_run(self, arguments, {**extra, "info_name": "auditkit"}))
 
 
 @click.group(
@@ -86,15 +90,10 @@ def cli() -> None:
     """
 
 
-def _run(click_main: Any, session: Session, arguments: list[str], extra: dict[str, Any]) -> int:
-    if not arguments:
-        with click.Context(cli, info_name="auditkit", **CONTEXT_SETTINGS) as context:
-            click.echo(cli.get_help(context), err=True)
-        return EXIT_USAGE
+def _run(group: click.Group, arguments: list[str], extra: dict[str, Any]) -> int:
+    session = Session.guess(arguments)
     try:
-        code = click_main(args=arguments, standalone_mode=False, obj=session, **extra)
-        sys.stdout.flush()
-        return code if isinstance(code, int) else 0
+        return _invoke(group, arguments, {**extra, "obj": session})
     except BrokenPipeError:
         _discard_output()
         return EXIT_BROKEN_PIPE
@@ -104,14 +103,31 @@ def _run(click_main: Any, session: Session, arguments: list[str], extra: dict[st
     except Terminated:
         return EXIT_TERMINATED
     except Exception as error:
-        from auditkit.cli._errors import explain
+        return _fail(session, error)
 
-        failure = explain(error)
-        try:
-            session.fail(failure, error)
-        except BrokenPipeError:
-            _discard_output()
-        return failure.code
+
+def _invoke(group: click.Group, arguments: list[str], extra: dict[str, Any]) -> int:
+    try:
+        with group.make_context(args=arguments, **extra) as context:
+            if not arguments:
+                click.echo(context.get_help(), err=True)
+                return EXIT_USAGE
+            code = group.invoke(context)
+    except click.exceptions.Exit as end:  # --help and --version
+        code = end.exit_code
+    sys.stdout.flush()
+    return code if isinstance(code, int) else EXIT_OK
+
+
+def _fail(session: Session, error: Exception) -> int:
+    from auditkit.cli._errors import explain
+
+    failure = explain(error)
+    try:
+        session.fail(failure, error)
+    except BrokenPipeError:
+        _discard_output()
+    return failure.code
 
 
 def _discard_output() -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from auditkit.cli._common import EXIT_OK, Option, Session, Verb, publish
+from auditkit.cli._common import EXIT_OK, Option, Session, Verb
+from auditkit.cli._reports import publish
 from auditkit.errors import InputError
 
 
@@ -61,9 +62,9 @@ def command(session: Session, /, claimed_epsilon: float | None, delta: float | N
     Example:
       auditkit plan --claimed-epsilon 2 --delta 1e-5 --design one-run
     """
-    for name, value in (("--claimed-epsilon", claimed_epsilon), ("--delta", delta)):
-        if value is None:
-            raise InputError(f"{name}: required, it has no default", id="AK-CL-011")
+    if claimed_epsilon is None or delta is None:
+        name = "--claimed-epsilon" if claimed_epsilon is None else "--delta"
+        raise InputError(f"{name}: required, it has no default", id="AK-CL-011")
 
     from auditkit.privacy import plan_audit
 

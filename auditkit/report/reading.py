@@ -1,7 +1,7 @@
-"""From a result dictionary to what a report needs: every field checked once, absent ones None, infinities as floats.
+"""From a result dictionary to what a report needs: fields are checked once, absent ones are None.
 
-A dictionary may come from a file of a stranger, so nothing is taken on trust: a field of the wrong type is refused by
-name, never skipped.
+A dictionary may come from a file of a stranger, so nothing is taken on trust: a field of the wrong type is
+refused by name, never skipped.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class PosteriorFigure:
 
 @dataclass(frozen=True)
 class RocFigure:
-    """ROC points and, at the same thresholds, the corner of the confidence band that counts against the attack."""
+    """ROC points and, at the same thresholds, the corner of the band that counts against the attack."""
 
     fpr: tuple[float, ...]
     tpr: tuple[float, ...]
@@ -223,7 +223,7 @@ def read(result: Mapping[str, Any]) -> Reading:
 
 
 class _Fields:
-    """Typed access to a mapping; None and absence are the same, a wrong type is an error that names the field."""
+    """Typed access to a mapping; None means absent, a wrong type is an error that names the field."""
 
     def __init__(self, values: object, path: str):
         if values is not None and not isinstance(values, Mapping):

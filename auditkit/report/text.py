@@ -1,4 +1,4 @@
-"""The result on a terminal: at most 20 lines, the answer with its uncertainty first, the assumptions always named."""
+"""The result on a terminal: few lines, the answer with its uncertainty first, the assumptions named."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from auditkit.report.axes import Axis, epsilon_span, linear_ticks
 from auditkit.report.numbers import count_text, exact_text, level_text, lower_text, upper_text
 from auditkit.report.reading import Reading, read
 from auditkit.report.words import (
+    CONDITION_WORDS,
     DESIGNS,
     caveat,
     headline_sentence,
@@ -53,8 +54,8 @@ def render_text(result: Mapping[str, Any], *, color: bool = False, width: int = 
     Returns
     -------
     str
-        At most 19 lines of at most `width` columns, without a line break at the end, so that a caller can add one line
-        that names the report.
+        At most 19 lines of at most `width` columns, without a line break at the end, so that a caller can
+        add a line that names the report.
 
     Raises
     ------
@@ -236,7 +237,7 @@ def _column(axis: Axis, value: float) -> int:
 
 
 def _put_marks(track: list[str], axis: Axis, marks: Sequence[_Mark]) -> set[str]:
-    """Put the signs on the track, each on a column of its own and in their true order; give those off the axis."""
+    """Put the signs on the track, each in a column of its own, in true order; return those off the axis."""
     taken: dict[int, float] = {}
     beyond = set()
     for mark in marks:
@@ -295,8 +296,7 @@ def _verdict(page: _Page, reading: Reading) -> None:
     if outcome is not None:
         why.append(outcome)
     for expression, value in reading.conditions:
-        word = "undecided" if value is None else "true" if value else "false"
-        why.append(f"condition {show(expression)}: {word}")
+        why.append(f"condition {show(expression)}: {CONDITION_WORDS[value]}")
     if why:
         page.block("why", "; ".join(why), most=2)
 

@@ -135,9 +135,7 @@ def _union_limits(n: int, alpha: float) -> FloatArray:
         i = ranks[-1]
         ranks.append(min(n, i + max(1, int(_SPACING * np.sqrt(i * (n - i) / n)))))
     at = np.array(ranks, dtype=np.float64)
-    miss = np.full(at.size, alpha / at.size)
-    quantiles = core.beta_quantile(at, n - at + 1.0, np.log1p(-miss), np.log(miss))[0]
-    return np.repeat(np.maximum.accumulate(quantiles), np.diff(ranks, prepend=0))
+    return np.repeat(core.band_limits_of_ranks(n, at, alpha / at.size), np.diff(ranks, prepend=0))
 
 
 def band_epsilon(

@@ -27,9 +27,11 @@ AUDITKIT_HD inline BetaLaw make_beta_law(double a, double b) {
   law.n = a + b;
   law.m = a / law.n;
   law.q = b / law.n;
-  // n itself is rounded only when a + b does not fit 53 bits; counts are at most 2e9 with halves, so it is exact.
-  law.m_low = ::fma(-law.m, law.n, a) / law.n;
-  law.q_low = ::fma(-law.q, law.n, b) / law.n;
+  // What rounding took from a + b (0 for counts with halves): the mean must not inherit it, sd / mean may be 1e-9.
+  const double b_part = law.n - a;
+  const double n_low = (a - (law.n - b_part)) + (b - b_part);
+  law.m_low = (::fma(-law.m, law.n, a) - law.m * n_low) / law.n;
+  law.q_low = (::fma(-law.q, law.n, b) - law.q * n_low) / law.n;
   law.log_c = 0.5 * ::log(a * law.q) - kLogSqrt2Pi + stirling_error(law.n) - stirling_error(a) - stirling_error(b);
   return law;
 }
@@ -104,7 +106,7 @@ AUDITKIT_HD double lower_tail_ratio(const BetaLaw& law, BetaPoint p, const TailP
   double sum = 0.0;
   for (int panels = 0; panels < 400; ++panels) {
     const double weight = ::exp(start - here);
-    if (law.n * p.x < 0.5 * (law.a + 1.0)) {
+    if (p.x < 0.75 && law.n * p.x < 0.5 * (law.a + 1.0)) {  // the ratio of terms starts at n x / (a + 1), tends to x
       double term = 1.0;
       double series = 1.0;
       for (double k = 0.0; k < 400.0 && term > 1e-18 * series; k += 1.0) {
