@@ -16,10 +16,10 @@ import numpy as np
 from auditkit.errors import InputError, show
 from auditkit.privacy import checks, curves, methods
 from auditkit.privacy.conditions import ParsedCondition, evaluate, parse_condition
-from auditkit.privacy.epsilon._inputs import check_alpha, check_whole_seed
+from auditkit.privacy.epsilon import _bound_inputs as check
 from auditkit.privacy.evidence import Evidence
 from auditkit.privacy.methods import OperatingPoint, Question
-from auditkit.privacy.numbers import one_delta, one_epsilon, round_down, round_up
+from auditkit.privacy.numbers import one_epsilon, round_down, round_up
 from auditkit.results import (
     Assumption,
     Check,
@@ -212,12 +212,12 @@ def _check_request(
     claim = None if claimed_epsilon is None else one_epsilon(claimed_epsilon, "claimed_epsilon")
     expressions = (fail_on,) if isinstance(fail_on, str) else tuple(fail_on)
     return _Request(
-        delta=one_delta(delta),
-        alpha=check_alpha(alpha),
+        delta=check.delta(delta),
+        alpha=check.alpha(alpha),
         claimed_epsilon=claim,
-        methods=methods.chosen_methods(evidence, inference, delta=one_delta(delta)),
+        methods=methods.chosen_methods(evidence, inference, delta=check.delta(delta)),
         verify=verify,
-        seed=secrets.randbelow(_DRAWN_SEEDS) if seed is None else check_whole_seed(seed),
+        seed=secrets.randbelow(_DRAWN_SEEDS) if seed is None else check.seed(seed),
         conditions=tuple(parse_condition(expression) for expression in expressions),
     )
 
