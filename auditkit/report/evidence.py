@@ -15,12 +15,12 @@ _POSTERIOR_WORDS = (
     "would show more. Credible (Bayesian), not confidence."
 )
 _ROC_WORDS = (
-    "Members found against false alarms, on logarithmic axes: what leaks first leaks at the left. A guarantee "
-    "of (epsilon, delta) keeps every attack below its line."
+    "Members found against false alarms, on logarithmic axes: what leaks first leaks at the left. A "
+    "guarantee of (epsilon, delta) keeps every attack below its line."
 )
 _BAND_WORDS = (
-    "The shaded region reaches from the measured curve to its worst case at the stated level; the bound is read "
-    "off the worst case, not off the curve."
+    "The shaded region reaches from the measured curve to its worst case at the stated level; the bound is "
+    "read off the worst case, not off the curve."
 )
 _DELTA_WORDS = (
     "The same evidence read at other deltas. A larger delta forgives rare, large leaks, so epsilon falls."

@@ -136,8 +136,8 @@ def caveat(reading: Reading) -> str | None:
     if bound is None or bound.lower is None:
         return None
     if bound.lower > 0:
-        return "An attack can only show a lower bound: the true leakage may be higher."
-    return "Nothing was detected with these units. That is no evidence of absence: the true leakage may be higher."
+        return "This is a lower bound: the true leakage may be higher."
+    return "Nothing was detected, which is no evidence of absence: the true leakage may be higher."
 
 
 def posterior_words(bound: Bound) -> str:
