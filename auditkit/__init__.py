@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from auditkit.errors import AuditWarning, InputError, InternalError
+from auditkit.errors import AuditWarning, InputError, InternalError, UndecidedError
 
 if TYPE_CHECKING:
     from auditkit.privacy.audit import dp_estimate
@@ -21,6 +21,7 @@ __all__ = [
     "AuditWarning",
     "InputError",
     "InternalError",
+    "UndecidedError",
     "__version__",
     "active_isa",
     "build_config",

@@ -52,6 +52,10 @@ class InputError(ValueError):
         self.hint = hint
 
 
+class UndecidedError(RuntimeError):
+    """The data cannot decide a condition; raised only by ``result.check(expression, strict=True)``."""
+
+
 class InternalError(RuntimeError):
     """An invariant of auditkit itself is broken; nothing was concluded. Please report it."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from auditkit.errors import InputError, show
+from auditkit.errors import InputError, UndecidedError, show
 
 if TYPE_CHECKING:
     from auditkit.privacy.epsilon.posterior import EpsilonPosterior
@@ -270,6 +270,30 @@ class DPEstimate(Result):
     mechanism: Mapping[str, Any] | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
     timing: Mapping[str, Any] = field(default_factory=dict)
+
+    def check(self, expression: str, *, strict: bool = False) -> bool | None:
+        """Whether a condition such as ``"epsilon_lower <= 3"`` holds; None when the data cannot decide.
+
+        Parameters
+        ----------
+        expression : str
+            ``NAME OPERATOR NUMBER`` with the names epsilon_lower, epsilon, epsilon_posterior.
+        strict : bool
+            Raise instead of returning None.
+
+        Raises
+        ------
+        InputError
+            If the expression cannot be read.
+        UndecidedError
+            If `strict` and the data cannot decide.
+        """
+        from auditkit.privacy.conditions import evaluate_result
+
+        value = evaluate_result(expression, self).value
+        if value is None and strict:
+            raise UndecidedError(f"{show(expression)}: the data cannot decide ({self.verdict.sentence})")
+        return value
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -39,6 +39,7 @@ import datetime
 import math
 import os
 import random
+import statistics
 import sys
 import time
 from fractions import Fraction
@@ -51,6 +52,8 @@ TERMS = 72          # Taylor terms on a panel
 NODES = 32          # Gauss-Legendre nodes on a panel
 DROP = 95.0         # integrands are cut where they have fallen by exp(-DROP)
 HALF_MAX = 0.75     # largest half width of a panel, in logits
+
+KEEP_GOING = False
 
 ctx.prec = BITS
 ctx.cap = TERMS
@@ -281,6 +284,12 @@ def integrate(function, step, points):
     return total
 
 
+def near(place, ends):
+    """Is place in the interval, taken 1% longer at both ends?"""
+    margin = 0.01 * (ends[1] - ends[0])
+    return ends[0] - margin < place < ends[1] + margin
+
+
 class Line:
     """Int f_X(x(t)) K(y(t)) dx along a curve t -> (x, y), K = F_Y ("cdf") or its parameter derivative ("pdf").
 
@@ -308,7 +317,7 @@ class Line:
     def step(self, t):
         s_x, jac, s_y, slope, _ = (float(v) for v in self.curve(t))
         width = 2 * self.x.half_width(s_x) / jac
-        if self.active[0] < s_y < self.active[1]:
+        if near(s_y, self.active):
             width = min(width, 2 * self.y.half_width(s_y) / slope)
         return width
 
@@ -376,59 +385,52 @@ class Region:
 
 
 class Strip:
-    """F by formula (5): Int f_X(x) [F_Y(hi(x)) - F_Y(lo(x))] dx, t = log(x/(1-x)).
+    """F by formula (5), Int f_X(x(t)) [F_Y(hi(t)) - F_Y(lo(t))] dx, or its parameter derivative ("pdf").
 
-    edge(x, 1-x) gives (lo, 1-lo, |dlo/dx|) or None where lo = 0.
+    curve(t) gives (s_x, ds_x/dt, low, high), s = log(x/(1-x)); low and high are
+    (s_y, |ds_y/dt|, |ds_y/dparameter|), or None where lo = 0 or hi = 1.
     """
 
-    def __init__(self, law_x, law_y, edge, two_sided):
+    def __init__(self, law_x, law_y, curve, kind="cdf"):
         self.x, self.y, self.yc = law_x, law_y, law_y.mirror()
-        self.edge, self.two_sided = edge, two_sided
-
-    def ends(self, t):
-        """[(s_lo, slope), (s_hi, slope)] with None for an open end."""
-        x, xc = sigmoid(t)
-        pair = []
-        for sign, found in ((1, self.edge(x, xc)), (-1, self.edge(xc, x) if self.two_sided else None)):
-            if found is None:
-                pair.append(None)
-            else:
-                y, yc, slope = found
-                pair.append((sign * (y / yc).log(), slope * x * xc / (y * yc)))
-        return pair
+        self.curve, self.kind = curve, kind
 
     def low(self, t):
-        end = self.ends(arb(t))[0]
+        end = self.curve(arb(t))[2]
         return -math.inf if end is None else float(end[0])
 
     def high(self, t):
-        end = self.ends(arb(t))[1]
+        end = self.curve(arb(t))[3]
         return math.inf if end is None else float(end[0])
 
     def bound(self, t):
+        s_x, jac = self.curve(arb(t))[:2]
         low, high = self.low(t), self.high(t)
         nearest = min(max(self.y.mode, low), high)
-        return float(self.x.log_density(arb(t))) - self.y.fall(nearest)
+        return float(self.x.log_density(s_x) + jac.log()) - self.y.fall(nearest)
 
     def integrand(self, t):
-        low, high = self.ends(t)
-        weight = self.x.log_density(t).exp()
+        s_x, jac, low, high = self.curve(t)
+        weight = self.x.log_density(s_x).exp() * jac
+        if self.kind == "pdf":
+            return weight * sum((self.y.log_density(end[0]).exp() * end[2]
+                                 for end in (low, high) if end is not None), arb(0))
         if low is not None and low[0] > self.y.mode:
             return weight * (self.yc.cdf(-low[0]) - (0 if high is None else self.yc.cdf(-high[0])))
         top = 1 if high is None else self.y.cdf(high[0])
         return weight * (top - (0 if low is None else self.y.cdf(low[0])))
 
     def step(self, t):
-        width = 2 * self.x.half_width(float(t))
-        for end in self.ends(t):
-            if end is not None and self.active[0] < float(end[0]) < self.active[1]:
+        s_x, jac, *pair = self.curve(t)
+        width = 2 * self.x.half_width(float(s_x)) / float(jac)
+        for end in pair:
+            if end is not None and near(float(end[0]), self.active):
                 width = min(width, 2 * self.y.half_width(float(end[0])) / float(end[1]))
         return width
 
-    def value(self, kinks):
-        """The integral; kinks are the places (balls) where lo or hi change form."""
-        span = 2 * DROP / min(self.x.fa, self.x.fb) + 800
-        left, right, level = window(self.bound, self.x.mode - span, self.x.mode + span)
+    def value(self, kinks, low, high):
+        """The integral over [low, high]; kinks are the places (balls) where lo or hi change form."""
+        left, right, level = window(self.bound, low, high)
         if level < -5000:
             return arb("nan")
         depth = self.x.peak - level
@@ -452,26 +454,42 @@ class Strip:
             law.prepare(low_end, high)
 
 
-def epsilon_strip(eps, delta, law_x, law_y, region):
-    """F(eps) by formula (5)."""
-    lines = Region(eps, delta)
-    if delta == 0 and eps == 0 and region == "both":
-        return arb(0)
+def epsilon_curve(lines, two_sided):
+    """The curve of Strip for the (eps, delta) region; t = s_x."""
 
     def edge(x, xc):
+        """(lo, 1-lo, |dlo/dx|, |dlo/deps|) or None."""
         if x <= lines.corner:
-            return lines.d - lines.e * x, lines.delta + lines.e * x, lines.e
-        rest = xc - lines.delta
-        if not rest > 0:
-            return None
-        y = rest / lines.e
-        return y, 1 - y, 1 / lines.e
+            return lines.d - lines.e * x, lines.delta + lines.e * x, lines.e, lines.e * x
+        y = (xc - lines.delta) / lines.e
+        return (y, 1 - y, 1 / lines.e, y) if y > 0 else None
 
+    def end(found, area, sign):
+        if found is None:
+            return None
+        y, yc, by_x, by_eps = found
+        return sign * (y / yc).log(), by_x * area / (y * yc), by_eps / (y * yc)
+
+    def curve(t):
+        x, xc = sigmoid(t)
+        high = end(edge(xc, x), x * xc, -1) if two_sided else None
+        return t, arb(1), end(edge(x, xc), x * xc, 1), high
+
+    return curve
+
+
+def epsilon_strip(eps, delta, law_x, law_y, region, kind="cdf"):
+    """F(eps) by formula (5), or its derivative."""
+    lines = Region(eps, delta)
+    if kind == "cdf" and delta == 0 and eps == 0 and region == "both":
+        return arb(0)
     kinks = [(lines.corner / (1 - lines.corner)).log()]
     if delta > 0:
         kinks.append((lines.d / lines.delta).log())
     kinks = ascending(kinks + [-k for k in kinks])
-    return Strip(law_x, law_y, edge, region == "both").value(kinks)
+    span = 2 * DROP / min(law_x.fa, law_x.fb) + 800
+    strip = Strip(law_x, law_y, epsilon_curve(lines, region == "both"), kind)
+    return strip.value(kinks, law_x.mode - span, law_x.mode + span)
 
 
 def laws(fn, fp, tn, tp, prior):
@@ -514,7 +532,7 @@ def epsilon_density(case, eps):
 def epsilon_cdf(case, eps):
     """F by (5)."""
     fn, fp, tn, tp, prior, delta, region = case
-    with precision(BITS + int(1.5 * eps) + 10):
+    with precision(BITS + int(1.5 * float(eps)) + 10):
         return epsilon_strip(eps, delta, *laws(fn, fp, tn, tp, prior), region)
 
 
@@ -626,20 +644,563 @@ def epsilon_row(case, eps):
                     + [hexa(v) for v in values])
 
 
+def rows(function, cases):
+    """Lines for all cases; a line that fails its own check is reported, and is an error unless --keep-going."""
+    for arguments in cases:
+        try:
+            yield function(*arguments)
+        except ArithmeticError as error:
+            if not KEEP_GOING:
+                raise
+            print("left out: %s" % error, file=sys.stderr, flush=True)
+
+
 def table_epsilon_posterior():
     """fn fp tn tp prior delta region eps F logF S logS f logf
 
     F, S: distribution function and survival function of the posterior of eps; f: density.
     nan: logarithm below -1400, not tabulated."""
     for source in (example_cases, stress_cases, tail_cases):
-        for case, eps in source():
-            yield epsilon_row(case, eps)
+        yield from rows(epsilon_row, source())
+
+
+# ---------------------------------------------------------------- quantiles
+
+def solve_quantile(parts, level, start):
+    """Root of F = level by Newton's method in (log t, log F) or (log t, log S).
+
+    parts(t, tail) gives (F if tail is "cdf" else S, density) at t."""
+    tail, target = ("cdf", arb(level)) if level < 0.5 else ("survival", 1 - arb(level))
+    t, sign = arb(start), 1 if tail == "cdf" else -1
+    for _ in range(60):
+        value, density = parts(t, tail)
+        step = -(value / target).log() * value / (sign * density * t)
+        t = (t * max(min(step, arb(0.7)), arb(-0.7)).exp()).mid()
+        if abs(step) < arb("1e-14"):        # quadratic convergence: the next error is below 1e-25
+            return t
+    raise ArithmeticError("no convergence at level %r" % level)
+
+
+def epsilon_quantile(case, level, start):
+    """F^-1(level) for the posterior of eps; 0 inside the atom."""
+    fn, fp, tn, tp, prior, delta, region = case
+    if (delta > 0 or region == "below") and epsilon_cdf(case, 0.0) >= level:
+        return arb(0)
+    evaluate = {"cdf": epsilon_cdf, "survival": epsilon_survival}
+    return solve_quantile(lambda t, tail: (evaluate[tail](case, t), epsilon_density(case, t)), level, start)
+
+
+def quantile_cases():
+    """(case, level) of table epsilon_posterior_quantiles."""
+    for cells, delta in EXAMPLES:
+        for level in (0.025, 0.05, 0.5, 0.95, 0.975, 1e-6, 1 - 1e-6):
+            yield (*cells, 0.5, delta, "both"), level
+    for turn, size in enumerate((1, 10, 10**4, 10**6, 10**9)):
+        for level in (0.025, 0.975, 1e-6, 1 - 1e-6):
+            yield (0, 0, size, size, 0.5, DELTAS[turn], "both"), level
+    turn = 0
+    for rates in RATES[:4]:
+        for size in (1, 1000, 10**6, 10**9):
+            for level in ((0.05, 0.95), (1e-4, 0.5))[turn % 2]:
+                region = "below" if turn % 4 > 1 else "both"
+                yield (*counts(*rates, size, size), 0.5, DELTAS[(turn + 1) % 7], region), level
+            turn += 1
+    for cells in ((3, 2, 18, 17), (0, 0, 50, 50), (50, 50, 50, 50), (80, 85, 15, 20)):
+        for region, prior in (("below", 0.5), ("both", 1.0), ("both", 0.1)):
+            yield (*cells, prior, 0.03, region), 0.05
+
+
+def quantile_row(case, level):
+    start = max(1e-6, sampled_quantiles(case, [min(max(level, 2e-4), 1 - 2e-4)])[0])
+    root = epsilon_quantile(case, level, start)
+    return " ".join([" ".join(map(str, case[:4])), case[4].hex(), case[5].hex(), case[6], level.hex(), hexa(root)])
+
+
+def table_epsilon_posterior_quantiles():
+    """fn fp tn tp prior delta region level eps
+
+    eps: quantile of the posterior of eps, F(eps) = level; 0 where F(0) >= level."""
+    yield from rows(quantile_row, quantile_cases())
+
+
+# ---------------------------------------------------------------- mu: formula (6)
+
+def normal_logit(z):
+    """log(Phi(z)/Phi(-z)) and its derivative phi(z) / (Phi(z) Phi(-z))."""
+    small = (abs(z) / arb(2).sqrt()).erfc() / 2
+    big = 1 - small
+    ratio = (big / small).log()
+    return ratio if z > 0 else -ratio, (-z * z / 2).exp() / (2 * arb.pi()).sqrt() / (small * big)
+
+
+def mu_line(law_x, law_y, mu, kind):
+    """Int f_X(x) F_Y(Phi(-Phi^-1(x) - mu)) dx with x = Phi(z), or minus its derivative in mu."""
+
+    def curve(z):
+        s_x, jac = normal_logit(z)
+        s_y, slope = normal_logit(-z - mu)
+        return s_x, jac, s_y, slope, slope
+
+    span = 2 * math.sqrt(2 * DROP / min(law_x.fa, law_x.fb) + 400) + float(mu)
+    return Line(law_x, law_y, curve, kind).value(-span, span)
+
+
+def mu_strip(law_x, law_y, mu, region):
+    """F(mu) = Int f_X(x) [F_Y(Phi(-Phi^-1(x) + mu)) - F_Y(Phi(-Phi^-1(x) - mu))] dx."""
+
+    def curve(z):
+        s_x, jac = normal_logit(z)
+        low, slope_low = normal_logit(-z - mu)
+        high, slope_high = normal_logit(mu - z)
+        ends = (low, slope_low, slope_low), (high, slope_high, slope_high)
+        return s_x, jac, ends[0], ends[1] if region == "both" else None
+
+    span = 2 * math.sqrt(2 * DROP / min(law_x.fa, law_x.fb) + 400) + float(mu)
+    return Strip(law_x, law_y, curve).value([], -span, span)
+
+
+def mu_sum(case, mu, kind):
+    """S by (6) or the density."""
+    fn, fp, tn, tp, prior, region = case
+    law_x, law_y = laws(fn, fp, tn, tp, prior)
+    total = mu_line(law_x, law_y, arb(mu), kind)
+    return total if region == "below" else total + mu_line(law_x.mirror(), law_y.mirror(), arb(mu), kind)
+
+
+def mu_cdf(case, mu):
+    fn, fp, tn, tp, prior, region = case
+    return mu_strip(*laws(fn, fp, tn, tp, prior), arb(mu), region)
+
+
+def mu_samples(case, levels, draws=20000):
+    """Rough quantiles of the posterior of mu by simulation (only to place the test points)."""
+    fn, fp, tn, tp, prior, region = case
+    rng, inverse, values = random.Random(repr(case)), statistics.NormalDist().inv_cdf, []
+    for _ in range(draws):
+        x, y = rng.betavariate(fn + prior, tp + prior), rng.betavariate(fp + prior, tn + prior)
+        x, y = (min(max(v, 1e-300), 1 - 1e-16) for v in (x, y))
+        mu = -inverse(y) - inverse(x)
+        values.append(abs(mu) if region == "both" else max(0.0, mu))
+    values.sort()
+    return [float("%.13g" % values[min(draws - 1, int(level * draws))]) for level in levels]
+
+
+def mu_cases():
+    """(case, mu) at fixed places and near the quantiles."""
+    cells = [c for c, _ in EXAMPLES] + [(0, 0, 1, 1), (0, 0, 10, 10), (0, 0, 10**6, 10**6), (90, 95, 5, 10),
+                                       (0, 3, 10**6, 10), (10**7, 10**7, 9 * 10**7, 9 * 10**7)]
+    for turn, four in enumerate(cells):
+        case = (*four, 0.5, "below" if turn % 4 == 3 else "both")
+        if sum(four) < 10**4:
+            yield from ((case, mu) for mu in (0.5, 1.0, 2.0, 4.0, 8.0))
+        yield from ((case, mu) for mu in mu_samples(case, [1e-3, 0.025, 0.5, 0.975, 0.999]) if mu > 0)
+    for four in ((3, 2, 18, 17), (1, 0, 8, 9)):
+        for prior in (1.0, 0.1):
+            yield (*four, prior, "both"), 1.5
+            yield (*four, prior, "below"), 3.0
+    yield (10, 5, 95, 90, 0.5, "both"), 12.0
+    yield (0, 0, 50, 50, 0.5, "both"), 25.0
+
+
+def mu_row(case, mu):
+    cdf, survival, density = mu_cdf(case, mu), mu_sum(case, mu, "cdf"), mu_sum(case, mu, "pdf")
+    if cdf.is_nan():
+        cdf = arb(0)
+    if not abs(cdf + survival - 1) < arb("1e-25"):
+        raise ArithmeticError("F+S-1 = %s for %r at %r" % ((cdf + survival - 1).str(5), case, mu))
+    log_density = log_or_nan(density)
+    return " ".join([" ".join(map(str, case[:4])), case[4].hex(), case[5], mu.hex()]
+                    + [hexa(v) for v in (cdf, survival, density, log_density)])
+
+
+def table_mu_posterior():
+    """fn fp tn tp prior region mu F S f logf
+
+    F, S, f: distribution function, survival function and density of the posterior of mu (formula 6)."""
+    yield from rows(mu_row, mu_cases())
+
+
+def mu_quantile_cases():
+    for cells, alpha in (((10, 5, 95, 90), 0.1), ((400, 2, 498, 100), 0.05), ((3, 2, 18, 17), 0.05)):
+        yield (*cells, 0.5, "both"), alpha / 2
+        yield (*cells, 0.5, "both"), 1 - alpha / 2
+    cells = [c for c, _ in EXAMPLES] + [(0, 0, 1, 1), (0, 0, 10**6, 10**6), (0, 0, 10**8, 10**8), (90, 95, 5, 10),
+                                       (10**7, 10**7, 9 * 10**7, 9 * 10**7)]
+    for turn, four in enumerate(cells):
+        for level in (0.05, 0.5, 0.975, (1e-6, 1 - 1e-6)[turn % 2]):
+            yield (*four, 0.5, "below" if turn % 5 == 4 else "both"), level
+
+
+def mu_quantile_row(case, level):
+    start = max(1e-6, mu_samples(case, [min(max(level, 2e-4), 1 - 2e-4)])[0])
+    if case[5] == "below" and mu_cdf(case, 0.0) >= level:
+        root = arb(0)
+    else:
+        evaluate = {"cdf": mu_cdf, "survival": lambda c, t: mu_sum(c, t, "cdf")}
+        root = solve_quantile(lambda t, tail: (evaluate[tail](case, t), mu_sum(case, t, "pdf")), level, start)
+    return " ".join([" ".join(map(str, case[:4])), case[4].hex(), case[5], level.hex(), hexa(root)])
+
+
+def table_mu_posterior_quantiles():
+    """fn fp tn tp prior region level mu
+
+    mu: quantile of the posterior of mu, F(mu) = level; 0 where F(0) >= level."""
+    yield from rows(mu_quantile_row, mu_quantile_cases())
+
+
+def gaussian_delta(eps, mu):
+    """delta(eps; mu) = Phi(-eps/mu + mu/2) - e^eps Phi(-eps/mu - mu/2)."""
+    normal = lambda z: (-z / arb(2).sqrt()).erfc() / 2
+    return normal(-eps / mu + mu / 2) - eps.exp() * normal(-eps / mu - mu / 2)
+
+
+def table_gaussian_delta():
+    """mu eps delta logdelta
+
+    delta(eps; mu) = Phi(-eps/mu + mu/2) - e^eps Phi(-eps/mu - mu/2)."""
+    points = [(mu, eps) for mu in (1e-3, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 20.0)
+              for eps in (0.0, 1e-8, 0.1, 1.0, 3.0, 10.0, 50.0)]
+    points += [(1.0, 37.5), (0.25, 9.25), (2.0, 74.0), (5.0, 196.0), (20.0, 900.0), (0.1, 3.7), (0.01, 0.37),
+               (1e-6, 1e-7), (1e-6, 2e-5), (1e-4, 0.0), (40.0, 100.0), (60.0, 10.0), (3.0, 400.0), (1.0, 0.5)]
+    with precision(6000):
+        for mu, eps in points:
+            value = gaussian_delta(arb(eps), arb(mu))
+            if value > arb(-20000).exp():
+                yield " ".join([mu.hex(), eps.hex(), hexa(value), hexa(value.log())])
+
+
+# ---------------------------------------------------------------- table: special_functions
+
+def normal_cdf(z):
+    return (-z / arb(2).sqrt()).erfc() / 2
+
+
+def normal_quantile(p):
+    """Phi^-1(p), p in (0, 1)."""
+    return -arb(2).sqrt() * (2 * p).erfcinv() if p < 0.5 else arb(2).sqrt() * (2 * (1 - p)).erfcinv()
+
+
+def gamma_rows():
+    half_log = (2 * arb.pi()).log() / 2
+    places = [10.0 ** k for k in range(-10, 13)] + [1 + d for d in (1e-12, -1e-12, 1e-6, -1e-6, 1e-3, -0.01, 0.25)]
+    places += [2 + d for d in (1e-12, -1e-12, 1e-6, -1e-6, 1e-3, -0.01, 0.25)] + [0.5, 1.5, 2.5, 3.0, 5.5, 7.9, 8.1]
+    places += [10.5, 14.9, 15.1, 20.5, 33.3, 100.5, 171.6, 1000.5, 12345.5, 1e5 + 0.5, 1e7 + 0.5, 1e9 + 0.5]
+    for x in places:
+        yield ["log_gamma", x.hex(), hexa(arb(x).lgamma())]
+    places = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.75, 1.0, 1.3, 1.5, 2.0, 2.5, 3.0, 3.5, 4.5, 5.0, 6.5, 7.5, 9.9, 10.5]
+    places += [12.5, 14.5, 14.99, 15.0, 15.01, 15.5, 20.5, 31.5, 50.5, 100.5, 999.5, 1e4, 1e5 + 0.5, 1e6, 1e7, 1e8, 1e9]
+    for x in places:
+        y = arb(x)
+        yield ["stirling_error", x.hex(), hexa(y.lgamma() - ((y - 0.5) * y.log() - y + half_log))]
+
+
+def log1pmx_rows():
+    places = [sign * 10.0 ** -k for k in range(1, 13) for sign in (1, -1)]
+    places += [-1 + 1e-12, -1 + 1e-6, -0.999, -0.9, -0.75, -0.6, -0.5, -0.41, -0.4, -0.39, -0.3, -0.2, -0.05, -0.03]
+    places += [0.03, 0.05, 0.2, 0.3, 0.5, 0.59, 0.6, 0.61, 0.75, 1.0, 2.0, 5.0, 10.0, 100.0, 1e3, 1e6]
+    for u in places:
+        with precision(400):
+            yield ["log1pmx", u.hex(), hexa((1 + arb(u)).log() - arb(u))]
+
+
+def normal_rows():
+    for k in range(-38, 39):
+        for z in (float(k), k + 0.37):
+            lower = normal_cdf(arb(z))
+            yield ["normal_cdf", z.hex(), hexa(lower), hexa((-normal_cdf(-arb(z))).log1p() if z > 0 else lower.log())]
+    places = [10.0 ** -k for k in (300, 250, 200, 100, 50, 30, 20, 16, 12, 10, 8, 6, 5, 4, 3, 2)]
+    places += [0.02425, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.45, 0.499, 0.5 - 1e-9, 0.5 + 1e-9, 0.501, 0.6, 0.75, 0.9]
+    places += [0.95, 0.975, 0.99, 0.999, 1 - 1e-4, 1 - 1e-6, 1 - 1e-8, 1 - 1e-10, 1 - 1e-12, 1 - 1e-15, 1 - 1e-16]
+    for p in places:
+        yield ["normal_quantile", p.hex(), hexa(normal_quantile(arb(p)))]
+
+
+def beta_logit_quantile(law, level, exact=False):
+    """s with F(s) = level, to about 1e-4 in log F, or to full precision."""
+    flip = level > 0.5
+    work, target = (law.mirror(), 1 - arb(level)) if flip else (law, arb(level))
+    s, goal = arb(work.mode), target.log()
+    if work.exact_cdf(s) > target:          # log F is concave in s: Newton from the left never overshoots
+        s = arb(work.active(float(-goal) + 5)[0])
+    for _ in range(200):
+        value = work.exact_cdf(s)
+        step = -(value.log() - goal) * value / work.log_density(s).exp()
+        s = (s + step).mid()
+        if abs(step) < (arb("1e-30") if exact else arb("1e-3") * (arb(1) + abs(s)) * value / work.log_density(s).exp()):
+            return -s if flip else s
+    raise ArithmeticError("no convergence")
+
+
+BETA_PARAMETERS = [0.01, 0.5, 1.0, 1.5, 10.5, 1e3 + 0.5, 1e5 + 0.5, 1e7 + 0.5, 1e9 + 0.5]
+
+
+def beta_points(a, b, s):
+    """x and 1-x as doubles, the exact one first named, and both as balls."""
+    x, xc = sigmoid(s)
+    if min(x, xc) < 1e-300:
+        return None
+    if x < xc:
+        return "x", arb(float(x)), 1 - arb(float(x))
+    return "c", 1 - arb(float(xc)), arb(float(xc))
+
+
+def beta_rows():
+    """beta_lower and beta_upper near the quantiles."""
+    for i, a in enumerate(BETA_PARAMETERS):
+        for j, b in enumerate(BETA_PARAMETERS):
+            law = Beta(a, b)
+            for k, level in enumerate((1e-300, 1e-20, 1e-4, 0.025, 0.5, 0.975, 1 - 1e-4)):
+                if (i + j + k) % 2:
+                    continue
+                found = beta_points(a, b, beta_logit_quantile(law, level))
+                if found is None:
+                    continue
+                exact, x, xc = found
+                lower, upper = x.beta_lower(a, b, 1), xc.beta_lower(b, a, 1)
+                place = [a.hex(), b.hex(), hexa(x), hexa(xc), exact]
+                logs = [(-upper).log1p() if upper < 0.5 else lower.log(), (-lower).log1p() if lower < 0.5 else upper.log()]
+                yield ["beta_lower", *place, hexa(lower), hexa(logs[0])]
+                yield ["beta_upper", *place, hexa(upper), hexa(logs[1])]
+
+
+def beta_quantile_rows():
+    for i, a in enumerate(BETA_PARAMETERS[1:]):
+        for j, b in enumerate(BETA_PARAMETERS[1:]):
+            for k, level in enumerate((1e-20, 1e-4, 0.025, 0.5, 0.975, 1 - 1e-6)):
+                if (i + 2 * j + k) % 3 == 0:
+                    x, xc = sigmoid(beta_logit_quantile(Beta(a, b), level, True))
+                    yield ["beta_quantile", a.hex(), b.hex(), level.hex(), hexa(x), hexa(xc)]
+
+
+def binomial_rows():
+    """log P(W <= k) and log P(W > k), W ~ Bin(n, p)."""
+    for n in (1, 2, 10, 100, 1000, 10**5, 10**7, 10**9):
+        for p in (1e-9, 1e-3, 0.1, 0.5, 0.73, 0.999):
+            sd = math.sqrt(n * p * (1 - p))
+            places = {min(n - 1, max(0, int(n * p + z * sd))) for z in (-30, -8, -2, 0, 2, 8, 30)}
+            for k in sorted(places):
+                x = arb(p)
+                lower, upper = (1 - x).beta_lower(n - k, k + 1, 1), x.beta_lower(k + 1, n - k, 1)
+                logs = [(-upper).log1p() if upper < 0.5 else lower.log(), (-lower).log1p() if lower < 0.5 else upper.log()]
+                yield ["binomial_logcdf", str(n), str(k), p.hex(), hexa(logs[0])]
+                yield ["binomial_logsf", str(n), str(k), p.hex(), hexa(logs[1])]
+
+
+def table_special_functions():
+    """function, arguments, values
+
+    log_gamma x value
+    stirling_error x value: log Gamma(x) - ((x-1/2) log x - x + log(2 pi)/2)
+    log1pmx u value: log(1+u) - u
+    normal_cdf z value log
+    normal_quantile p value
+    beta_lower a b x 1-x exact value log: regularised; the exact argument is x where "exact" is x, 1-x where it is c
+    beta_upper a b x 1-x exact value log: 1 - beta_lower
+    beta_quantile a b p x 1-x: root of beta_lower(a, b, x) = p
+    binomial_logcdf n k p log: log P(W <= k), W ~ Bin(n, p)
+    binomial_logsf n k p log: log P(W > k)"""
+    for source in (gamma_rows, log1pmx_rows, normal_rows, beta_rows, beta_quantile_rows, binomial_rows):
+        yield from (" ".join(row) for row in source())
+
+
+# ---------------------------------------------------------------- one-run bounds
+
+def increasing_root(function, low, high, width=1e-24):
+    """Root of an increasing continuous function between balls low and high (Illinois rule with bisections)."""
+    f_low, f_high, side, count = function(low), function(high), 0, 0
+    while high - low > width * (1 + abs(high)):
+        count += 1
+        cut = (low * f_high - high * f_low) / (f_high - f_low) if count % 4 else (low + high) / 2
+        cut = cut.mid()
+        value = function(cut)
+        if value > 0:
+            high, f_high = cut, value
+            f_low, side = (f_low / 2, 1) if side == 1 else (f_low, 1)
+        else:
+            low, f_low = cut, value
+            f_high, side = (f_high / 2, -1) if side == -1 else (f_high, -1)
+    return (low + high) / 2
+
+
+def bracket_up(function, start=1.0):
+    """A place where the function is positive, by doubling."""
+    place = arb(start)
+    while not function(place) > 0:
+        place *= 2
+    return place
+
+
+def steinke_probability(m, r, v, delta, eps):
+    """Right side of (7): P(W >= v) + 2 m delta max_{1<=i<=v} [P(W >= v-i) - P(W >= v)]/i, W ~ Bin(r, e^eps/(1+e^eps))."""
+    q, qc = sigmoid(eps)
+    odds = q / qc
+    at_v = (arb(r + 1).lgamma() - arb(v + 1).lgamma() - arb(r - v + 1).lgamma() + v * q.log() + (r - v) * qc.log()).exp()
+    tail, term = arb(0), at_v
+    for k in range(v, r + 1):
+        tail += term
+        term *= odds * (r - k) / (k + 1)
+    best, mass, term = arb(0), arb(0), at_v
+    if delta > 0:
+        for i in range(1, v + 1):           # P(W = v-i) from P(W = v-i+1)
+            term = term * (v - i + 1) / (odds * (r - v + i))
+            mass += term
+            if mass > best * i:
+                best = mass / i
+    return tail + 2 * m * arb(delta) * best
+
+
+def steinke_bound(m, r, v, alpha, delta):
+    """Largest eps at which (7) is <= alpha; 0 if there is none."""
+    excess = lambda eps: (steinke_probability(m, r, v, delta, eps) / alpha).log()
+    if v == 0 or excess(arb(0)) > 0:
+        return arb(0)
+    return increasing_root(excess, arb(0), bracket_up(excess))
+
+
+ONE_RUN_EXAMPLES = [(1000, 100, 90, 0.05, 1e-5), (1000, 50, 50, 0.05, 1e-5),
+                    (1000, 100, 90, 0.05, 1e-3), (1000, 100, 50, 0.05, 1e-5)]
+
+
+def one_run_cases():
+    yield from ONE_RUN_EXAMPLES
+    for m, r, v in ((1, 1, 1), (5, 5, 5), (10, 10, 10), (10, 10, 9), (10, 8, 7), (100, 100, 100), (100, 100, 80),
+                    (100, 20, 20), (100, 100, 1), (100, 50, 0), (1000, 1000, 700), (1000, 1000, 950), (1000, 300, 299),
+                    (1000, 10, 3), (5000, 2000, 1500), (10**4, 10**4, 6000), (10**4, 500, 490)):
+        for alpha, delta in ((0.05, 0.0), (0.01, 1e-5), (0.1, 1e-3)):
+            yield m, r, v, alpha, delta
+    for m, r, v in ((10**5, 10**5, 60000), (2 * 10**5, 2 * 10**5, 120000), (2 * 10**5, 2000, 1900), (2 * 10**5, 10**5, 99000)):
+        for alpha, delta in ((0.05, 0.0), (0.05, 1e-5)):
+            yield m, r, v, alpha, delta
+    yield 2 * 10**5, 1000, 1000, 0.05, 1e-9
+    yield 2 * 10**5, 2 * 10**5, 110000, 0.05, 1e-3
+
+
+def table_one_run():
+    """m r v alpha delta eps
+
+    m canaries, r guesses, v right: largest eps with P(W >= v) + 2 m delta a <= alpha,
+    W ~ Bin(r, e^eps/(1+e^eps)), a = max over all i = 1..v of [P(W >= v-i) - P(W >= v)]/i; 0 if there is none."""
+    for m, r, v, alpha, delta in one_run_cases():
+        yield "%d %d %d %s %s %s" % (m, r, v, alpha.hex(), delta.hex(), hexa(steinke_bound(m, r, v, alpha, delta)))
+
+
+def fdp_excess(m, r, v, alpha, mu):
+    """r/m - (R+H) after the recursion: negative where the hypothesis is rejected."""
+    blow = lambda p: normal_cdf(normal_quantile(p) - mu) if p < 1 else arb(1)
+    right, wrong = arb(alpha) * v / m, arb(alpha) * (r - v) / m
+    for i in range(v - 1, -1, -1):
+        bigger = blow(right)
+        bigger = bigger if bigger > wrong else wrong
+        right += i * (bigger - wrong) / (r - i)
+        right = arb(1) if right > 1 else right
+        wrong = bigger
+    return arb(r) / m - right - wrong
+
+
+def fdp_bound(m, r, v, alpha, delta):
+    """(largest rejected mu, its eps at delta), 0 if nothing is rejected; delta = 0 gives eps = inf for mu > 0."""
+    excess = lambda mu: fdp_excess(m, r, v, alpha, mu)
+    if v == 0 or not excess(arb(0)) < 0:
+        return arb(0), arb(0)
+    mu = increasing_root(excess, arb(0), bracket_up(excess), 1e-22)
+    short = lambda eps: (arb(delta) / gaussian_delta(eps, mu)).log()
+    if short(arb(0)) > 0:
+        return mu, arb(0)
+    with precision(2 * BITS):
+        return mu, increasing_root(short, arb(0), bracket_up(short), 1e-22)
+
+
+def fdp_cases():
+    yield from ONE_RUN_EXAMPLES
+    for m, r, v in ((1, 1, 1), (10, 10, 10), (10, 8, 7), (100, 100, 80), (100, 100, 100), (100, 20, 20), (100, 30, 5),
+                    (1000, 300, 280), (1000, 1000, 600), (10**4, 500, 490), (10**5, 200, 190)):
+        for alpha, delta in ((0.05, 1e-5), (0.01, 1e-3), (0.1, 1e-10)):
+            yield m, r, v, alpha, delta
+
+
+def table_one_run_fdp():
+    """m r v alpha delta mu eps
+
+    R = alpha v/m, H = alpha (r-v)/m; for i = v-1 ... 0: H' = max(H, g(R)), R = min(R + i/(r-i) (H'-H), 1), H = H';
+    g(p) = Phi(Phi^-1(p) - mu).  mu: the largest at which R + H > r/m; eps: root of delta(eps; mu) = delta."""
+    for m, r, v, alpha, delta in fdp_cases():
+        mu, eps = fdp_bound(m, r, v, alpha, delta)
+        yield "%d %d %d %s %s %s %s" % (m, r, v, alpha.hex(), delta.hex(), hexa(mu), hexa(eps))
+
+
+# ---------------------------------------------------------------- table: band_levels
+
+def band_bounds(eta, n):
+    """u_i with P(U_(i) > u_i) = eta, i = 1..n (eta a ball)."""
+    bounds = []
+    for i in range(1, n + 1):
+        law, s = Beta(n - i + 1, i), None           # law of 1 - U_(i); P(1-U < x) = eta
+        s = arb(law.mode) if not bounds else -(bounds[-1] / (1 - bounds[-1])).log()
+        for _ in range(200):
+            value = law.exact_cdf(s)
+            step = -(value / eta).log() * value / law.log_density(s).exp()
+            s = (s + max(min(step, arb(1)), arb(-3))).mid()
+            if abs(step) < arb("1e-35"):
+                break
+        bounds.append(sigmoid(-s)[0])
+    return bounds
+
+
+def crossing_free(bounds):
+    """P(U_(i) <= u_i for all i): with b_i = 1-u_(n+1-i), condition on the last i with N(b_i) = i,
+
+    (1-b_i)^(n-i)/(n-i)! = Q_i + sum_{j>i} (b_j-b_i)^(j-i)/(j-i)! Q_j,  Q_n = 1,  P = n! Q_0,  b_0 = 0."""
+    n = len(bounds)
+    b = [arb(0)] + [1 - u for u in reversed(bounds)]
+    factorial = [arb(k).fac() if k else arb(1) for k in range(n + 1)]
+    q = [arb(0)] * n + [arb(1)]
+    for i in range(n - 1, -1, -1):
+        q[i] = (1 - b[i]) ** (n - i) / factorial[n - i] - sum(
+            ((b[j] - b[i]) ** (j - i) / factorial[j - i] * q[j] for j in range(i + 1, n + 1)), arb(0))
+    return q[0] * factorial[n]
+
+
+def band_level(n, alpha):
+    """eta with P(U_(i) <= B^-1(1-eta; i, n-i+1) for all i) = 1 - alpha/2."""
+    with precision(BITS + 6 * n):
+        excess = lambda log_eta: ((1 - crossing_free(band_bounds(log_eta.exp(), n))) / (arb(alpha) / 2)).log()
+        start = (arb(alpha) / 2).log()
+        old, new = start - arb(n).log() / 4 - 1, start - arb(n).log() / 3 - 1.5
+        f_old = excess(old)
+        for _ in range(40):
+            f_new = excess(new)
+            step = -f_new * (new - old) / (f_new - f_old)
+            old, f_old, new = new, f_new, (new + step).mid()
+            if abs(step) < arb("1e-16"):            # the secant's next error is far below 1e-22
+                return new.exp()
+    raise ArithmeticError("no convergence")
+
+
+def table_band_levels():
+    """n alpha eta, or n eta probability after the word "probability"
+
+    level n alpha eta: P(U_(i) <= B^-1(1-eta; i, n-i+1) for all i = 1..n) = 1 - alpha/2 for uniform order statistics
+    probability n eta P: that probability at a given eta"""
+    for n in (1, 2, 3, 5, 10, 50, 100, 200):
+        for alpha in (0.1, 0.05, 0.01):
+            yield "level %d %s %s" % (n, alpha.hex(), hexa(band_level(n, alpha)))
+    for n, eta in ((1, 0.2), (2, 0.2), (3, 0.2), (5, 0.05), (10, 0.01), (50, 1e-3), (100, 1e-3), (200, 1e-4)):
+        with precision(BITS + 6 * n):
+            yield "probability %d %s %s" % (n, eta.hex(), hexa(crossing_free(band_bounds(arb(eta), n))))
 
 
 # ---------------------------------------------------------------- command line
 
 TABLES = {
     "epsilon_posterior": table_epsilon_posterior,
+    "epsilon_posterior_quantiles": table_epsilon_posterior_quantiles,
+    "mu_posterior": table_mu_posterior,
+    "mu_posterior_quantiles": table_mu_posterior_quantiles,
+    "gaussian_delta": table_gaussian_delta,
+    "special_functions": table_special_functions,
+    "one_run": table_one_run,
+    "one_run_fdp": table_one_run_fdp,
+    "band_levels": table_band_levels,
 }
 
 
@@ -671,8 +1232,11 @@ def main():
     here = os.path.dirname(os.path.abspath(__file__))
     parser = argparse.ArgumentParser(description="Make the reference tables of the tests in high precision.")
     parser.add_argument("--table", action="append", choices=sorted(TABLES), help="only this table (may be repeated)")
+    parser.add_argument("--keep-going", action="store_true", help="leave out the lines that fail their check")
     parser.add_argument("--out", default=os.path.join(here, "..", "tests", "data"), help="folder of the tables")
     options = parser.parse_args()
+    global KEEP_GOING
+    KEEP_GOING = options.keep_going
     for name in options.table or TABLES:
         write_table(name, options.out)
 

@@ -18,24 +18,34 @@ def read_bytes(path: str | Path, *, limit: int) -> bytes:
     InputError
         If the file is missing, unreadable, not a regular file (a pipe would block for ever), or too large.
     """
+    descriptor = open_regular(path)
+    with os.fdopen(descriptor, "rb") as file:
+        size = os.fstat(descriptor).st_size
+        if size > limit:
+            raise InputError(
+                f"{show(path)}: must have at most {limit:,} bytes, not {size:,}", id="AK-IO-003", path=str(path)
+            )
+        return file.read()
+
+
+def open_regular(path: str | Path) -> int:
+    """A descriptor of a regular file, for reading; the caller closes it. Anything else is refused without waiting.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable, or not a regular file (a pipe would block for ever).
+    """
     name = show(path)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise InputError(
-            f"{name}: must be a readable file: {error.strerror}", id="AK-IO-001", path=str(path)
-        ) from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError(
-                f"{name}: must be a regular file, not a folder, pipe or device", id="AK-IO-002", path=str(path)
-            )
-        if status.st_size > limit:
-            raise InputError(
-                f"{name}: must have at most {limit:,} bytes, not {status.st_size:,}", id="AK-IO-003", path=str(path)
-            )
-        return file.read()
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        reason = error.strerror if isinstance(error, OSError) else show(error)
+        raise InputError(f"{name}: must be a readable file: {reason}", id="AK-IO-001", path=str(path)) from None
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise InputError(f"{name}: must be a regular file, not a folder, pipe or device", id="AK-IO-002", path=str(path))
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> None:
@@ -57,12 +67,14 @@ def write_atomically(path: str | Path, content: str | bytes) -> None:
             os.fsync(file.fileno())
             os.fchmod(file.fileno(), 0o666 & ~_umask())
         Path(temporary).replace(target)
+        temporary = None
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise InputError(
             f"{show(path)}: must be writable: {error.strerror}", id="AK-IO-004", path=str(path)
         ) from None
+    finally:  # also on Ctrl-C
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
 
 
 def _umask() -> int:

@@ -196,12 +196,13 @@ Window make_window(const Segment& s, Side side) {
   return w;
 }
 
-PrivacyLine line_of(const Segment& s, const Window& w) {
+PrivacyLine line_of(const Segment& s, Side side, const Window& w) {
   PrivacyLine line{};
   line.x_law = s.x;
   line.y_law = s.y;
   line.shift_x = deviance(s.x, w.anchor.x);
-  line.shift_y = deviance(s.y, w.anchor.y);
+  // A saturated far law contributes its tail, near 1, and not its density: no scale to take out.
+  line.shift_y = far_law_counts(w.anchor, side) ? deviance(s.y, w.anchor.y) : 0.0;
   line.delta = s.delta;
   line.d = s.d;
   line.x0 = w.anchor.x.x;
@@ -251,7 +252,7 @@ struct SegmentSums {
 SegmentSums integrate(const Segment& s, Side side, Window w) {
   w.low = window_end(s, side, w, lowest_v(s));
   w.high = w.v0 >= s.epsilon ? s.epsilon : window_end(s, side, w, s.epsilon);
-  const PrivacyLine line = line_of(s, w);
+  const PrivacyLine line = line_of(s, side, w);
   const bool leftwards = side != Side::upper;
   double v = leftwards ? w.high : w.low;
   const double end = leftwards ? w.low : w.high;
@@ -259,7 +260,7 @@ SegmentSums integrate(const Segment& s, Side side, Window w) {
   double inner = 0.0;
   if (side != Side::joint) {
     const BetaTails tails = beta_tails(s.y, here.y, TailPanel{});
-    inner = std::exp(std::min((leftwards ? tails.log_lower : tails.log_upper) + line.shift_y, 700.0));
+    inner = std::exp((leftwards ? tails.log_lower : tails.log_upper) + line.shift_y);
   }
   const double sign = leftwards ? -1.0 : 1.0;
   const LinePanelFn panel = kernels().line_panel;

@@ -119,7 +119,8 @@ Sums integrate(const Curve& c, Side side, Window w) {
   w.low = window_end(c, side, w, -farthest(c));
   w.high = window_end(c, side, w, farthest(c));
   const CurvePoint anchor = point_at(c, w.t0);
-  const double shift_x = deviance(c.x, anchor.x), shift_y = deviance(c.y, anchor.y);
+  const double shift_x = deviance(c.x, anchor.x);
+  const double shift_y = far_law_counts(anchor, side) ? deviance(c.y, anchor.y) : 0.0;  // see epsilon_posterior.cpp
   const bool leftwards = side != Side::upper;
   const double sign = leftwards ? -1.0 : 1.0;
   double t = leftwards ? w.high : w.low;
@@ -128,7 +129,7 @@ Sums integrate(const Curve& c, Side side, Window w) {
   double inner = 0.0;
   if (side != Side::joint) {
     const BetaTails tails = beta_tails(c.y, here.y, TailPanel{});
-    inner = std::exp(std::min((leftwards ? tails.log_lower : tails.log_upper) + shift_y, 700.0));
+    inner = std::exp((leftwards ? tails.log_lower : tails.log_upper) + shift_y);
   }
   double value = 0.0, density = 0.0;
   for (bool last = t == end; !last;) {

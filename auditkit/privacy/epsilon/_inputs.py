@@ -20,7 +20,9 @@ def check_values(value: ArrayLike, name: str) -> Floats:
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise InputError(f"{name}: must be a number or an array of numbers, not {value!r}", id="AK-DP-009") from None
+        raise InputError(
+            f"{name}: must be a number or an array of numbers, not {value!r}", id="AK-DP-009"
+        ) from None
     if np.any(np.isnan(array)):
         raise InputError(f"{name}: must not be NaN", id="AK-DP-009")
     return array
@@ -78,7 +80,9 @@ def check_classes(tp: Ints, fn: Ints, fp: Ints, tn: Ints) -> None:
             )
 
 
-def beta_parameters(*, tp: ArrayLike, fn: ArrayLike, fp: ArrayLike, tn: ArrayLike, prior: Any) -> list[Floats]:
+def beta_parameters(
+    *, tp: ArrayLike, fn: ArrayLike, fp: ArrayLike, tn: ArrayLike, prior: Any
+) -> list[Floats]:
     """Beta parameters of FNR and FPR, ``[a_fnr, b_fnr, a_fpr, b_fpr]``: counts plus prior.
 
     Returns
@@ -86,7 +90,9 @@ def beta_parameters(*, tp: ArrayLike, fn: ArrayLike, fp: ArrayLike, tn: ArrayLik
     list of four float64 arrays of one shape (the broadcast shape of the counts)
     """
     try:
-        counts = np.broadcast_arrays(*(check_counts(v, n) for v, n in ((fn, "fn"), (tp, "tp"), (fp, "fp"), (tn, "tn"))))
+        counts = np.broadcast_arrays(
+            *(check_counts(v, n) for v, n in ((fn, "fn"), (tp, "tp"), (fp, "fp"), (tn, "tn")))
+        )
     except ValueError as error:
         if isinstance(error, InputError):
             raise

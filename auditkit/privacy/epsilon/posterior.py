@@ -38,7 +38,15 @@ class _RatePosterior:
     """What both posteriors share: Beta laws of the two error rates, broadcasting, and the way back to scalars."""
 
     def __init__(
-        self, *, tp: ArrayLike, fn: ArrayLike, fp: ArrayLike, tn: ArrayLike, delta: ArrayLike, prior: Any, region: str
+        self,
+        *,
+        tp: ArrayLike,
+        fn: ArrayLike,
+        fp: ArrayLike,
+        tn: ArrayLike,
+        delta: ArrayLike,
+        prior: Any,
+        region: str,
     ):
         self._both = check_region(region) == "both"
         laws = beta_parameters(tp=tp, fn=fn, fp=fp, tn=tn, prior=prior)
@@ -65,7 +73,10 @@ class _RatePosterior:
                 id="AK-DP-006",
             ) from None
         laws = np.stack([np.broadcast_to(row, shape).reshape(-1) for row in self._laws])
-        flat = [np.ascontiguousarray(np.broadcast_to(array, shape).reshape(-1)) for array in (self._delta, *others)]
+        flat = [
+            np.ascontiguousarray(np.broadcast_to(array, shape).reshape(-1))
+            for array in (self._delta, *others)
+        ]
         return shape, laws, flat[0], flat[1:]
 
     def _tails(self, value: ArrayLike, name: str) -> tuple[tuple[int, ...], Floats]:
@@ -242,7 +253,9 @@ class EpsilonPosterior(_RatePosterior):
         if np.any(at < 0) or np.any(np.isinf(at)):
             raise InputError(f"eps: must be finite and at least 0, not {eps!r}", id="AK-DP-009")
         shape, laws, _, (flat, *levels) = self._cases(at, log_level, log_complement)
-        return _shaped(core.delta_quantile(laws, flat, np.stack(levels), self._both, get_num_threads()), shape)
+        return _shaped(
+            core.delta_quantile(laws, flat, np.stack(levels), self._both, get_num_threads()), shape
+        )
 
     def sample(self, size: int, seed: int) -> Floats:
         """Draws of epsilon*.
@@ -332,7 +345,9 @@ class MuPosterior(_RatePosterior):
         levels = _open_levels(alpha, "alpha")
         return self.ppf(levels / 2), self.isf(levels / 2)
 
-    def epsilon_interval(self, delta: ArrayLike, alpha: float = 0.05) -> tuple[float | Floats, float | Floats]:
+    def epsilon_interval(
+        self, delta: ArrayLike, alpha: float = 0.05
+    ) -> tuple[float | Floats, float | Floats]:
         """The interval of mu read as epsilon at `delta` in [0, 1); infinite at delta = 0 when mu > 0.
 
         References
@@ -343,7 +358,9 @@ class MuPosterior(_RatePosterior):
         ends = []
         for mu in self.interval(alpha):
             mus, at = np.broadcast_arrays(np.asarray(mu, dtype=np.float64), deltas)
-            flat = core.gaussian_epsilon(np.ascontiguousarray(mus.reshape(-1)), np.ascontiguousarray(at.reshape(-1)))
+            flat = core.gaussian_epsilon(
+                np.ascontiguousarray(mus.reshape(-1)), np.ascontiguousarray(at.reshape(-1))
+            )
             ends.append(_shaped(flat, mus.shape))
         return ends[0], ends[1]
 
@@ -365,4 +382,3 @@ def _open_levels(alpha: ArrayLike, name: str) -> Floats:
     if not (np.all(levels > 0) and np.all(levels < 1)):
         raise InputError(f"{name}: must lie in (0, 1), not {alpha!r}", id="AK-DP-004")
     return levels
-

@@ -1,0 +1,207 @@
+"""What works on this machine: versions, build, resources, and a self-test of the kernels."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import auditkit
+from auditkit.errors import show
+
+SCHEMA = "auditkit/doctor/1"
+DISTRIBUTION = "auditkit-ml"
+REQUIRED = ("numpy", "scipy", "scikit-learn", "click", "rich")
+EXTRAS = ("torch", "opacus", "safetensors")
+
+
+class SelfTest(NamedTuple):
+    """One value that the installation must reproduce."""
+
+    name: str
+    compute: Callable[[], float]
+    expected: float
+    tolerance: float
+
+
+def diagnose() -> dict[str, Any]:
+    """Facts about this installation and the outcome of its self-test.
+
+    Returns
+    -------
+    dict
+        Schema ``auditkit/doctor/1``: ``versions``, ``platform``, ``build`` (None without a compiled core),
+        ``packages`` and ``extras`` (version or None), ``threads``, ``memory_bytes``, ``warnings`` and
+        ``self_test``.
+
+    Notes
+    -----
+    Takes about a second; imports neither torch nor scikit-learn.
+    """
+    try:
+        build, threads = auditkit.build_config(), auditkit.get_num_threads()
+    except (ImportError, ValueError):
+        build, threads = None, None
+    return {
+        "schema": SCHEMA,
+        "versions": {"auditkit": auditkit.__version__, "python": platform.python_version()},
+        "platform": platform.platform(),
+        "build": build,
+        "packages": {name: _version(name) for name in REQUIRED},
+        "extras": {name: _version(name) for name in EXTRAS},
+        "threads": threads,
+        "memory_bytes": available_memory(),
+        "warnings": name_conflicts(),
+        "self_test": run_self_test(),
+    }
+
+
+def run_self_test() -> dict[str, Any]:
+    """Compute every reference value; ``status`` is ``pass`` only if all agree within their tolerance."""
+    started = time.perf_counter()
+    tests = [_outcome(test) for test in SELF_TESTS]
+    passed = all(test["status"] == "pass" for test in tests)
+    return {"status": "pass" if passed else "fail", "seconds": time.perf_counter() - started, "tests": tests}
+
+
+def name_conflicts() -> list[str]:
+    """Warnings about other distributions that install a package called ``auditkit`` into this environment."""
+    owners = sorted(set(importlib.metadata.packages_distributions().get("auditkit", [])) - {DISTRIBUTION})
+    return [
+        f"{show(owner)} {_version(owner) or ''} also installs a package and command named auditkit; the two "
+        f"overwrite each other's files: keep {DISTRIBUTION} in an environment without it"
+        for owner in owners
+    ]
+
+
+def available_memory() -> int | None:
+    """Bytes of memory that can be had without swapping, or None where the system does not say."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (OSError, ValueError):
+        return None
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _outcome(test: SelfTest) -> dict[str, Any]:
+    try:
+        found = float(test.compute())
+    except Exception as error:  # whatever is broken, the other tests shall still run
+        return {"name": test.name, "status": "fail", "text": f"{type(error).__name__}: {show(error, 160)}"}
+    passed = abs(found - test.expected) <= test.tolerance
+    text = f"{found!r}, reference {test.expected!r}, tolerance {test.tolerance:g}"
+    return {"name": test.name, "status": "pass" if passed else "fail", "text": text}
+
+
+def _special(function: str, x: float) -> Callable[[], float]:
+    def compute() -> float:
+        import numpy as np
+
+        from auditkit.runtime import core
+
+        return float(getattr(core, function)(np.array([x]))[0])
+
+    return compute
+
+
+def _posterior(kind: str, method: str, argument: float, **arguments: float) -> Callable[[], float]:
+    def compute() -> float:
+        from auditkit import privacy
+
+        posterior = getattr(privacy, kind)(**arguments)
+        return float(getattr(posterior, method)(argument))
+
+    return compute
+
+
+def _bound(function: str, **arguments: float) -> Callable[[], float]:
+    def compute() -> float:
+        from auditkit import privacy
+
+        return float(getattr(privacy, function)(delta=1e-5, alpha=0.05, **arguments).epsilon)
+
+    return compute
+
+
+def _separated_scores(n: int) -> Callable[[], float]:
+    def compute() -> float:
+        import numpy as np
+
+        from auditkit import privacy
+
+        scores = np.arange(2.0 * n)
+        return float(
+            privacy.score_bound(scores[n:], scores[:n], delta=1e-5, alpha=0.05, method="bands").epsilon
+        )
+
+    return compute
+
+
+_BALANCED = {"tp": 90, "fn": 10, "fp": 5, "tn": 95}
+_RARE = {"tp": 100, "fn": 400, "fp": 2, "tn": 498}
+_PERFECT = {"tp": 50, "fn": 0, "fp": 0, "tn": 50}
+_MILLIONS = {"tp": 600_000, "fn": 400_000, "fp": 10_000, "tn": 990_000}
+
+SELF_TESTS = (
+    SelfTest("log gamma", _special("log_gamma", 0.5), 0.5723649429247001, 1e-15),
+    SelfTest("normal quantile", _special("normal_quantile", 0.975), 1.9599639845400542, 1e-14),
+    SelfTest(
+        "epsilon posterior, quantile",
+        _posterior("EpsilonPosterior", "ppf", 0.05, **_BALANCED, delta=1e-5),
+        2.290464084831177,
+        1e-9,
+    ),
+    SelfTest(
+        "epsilon posterior, probability",
+        _posterior("EpsilonPosterior", "cdf", 4.0, **_RARE, delta=1e-5),
+        0.5977881849466471,
+        1e-12,
+    ),
+    SelfTest(
+        "epsilon posterior, density",
+        _posterior("EpsilonPosterior", "pdf", 2.0, **_BALANCED, delta=1e-5),
+        0.04212699981872151,
+        1e-11,
+    ),
+    SelfTest(
+        "epsilon posterior, millions of units",
+        _posterior("EpsilonPosterior", "ppf", 0.025, **_MILLIONS, delta=1e-6),
+        4.074823459335447,
+        1e-9,
+    ),
+    SelfTest(
+        "Gaussian posterior, quantile",
+        _posterior("MuPosterior", "ppf", 0.05, **_BALANCED),
+        2.4812542297416889,
+        1e-8,
+    ),
+    SelfTest("Clopper-Pearson bound", _bound("clopper_pearson", **_BALANCED), 1.9879624244547273, 1e-9),
+    SelfTest("Buehler bound, perfect attack", _bound("buehler", **_PERFECT), 3.4929551269936266, 1e-6),
+    SelfTest("score bands, separated scores", _separated_scores(20), 1.04224746438882, 1e-6),
+    SelfTest(
+        "one-run bound",
+        _bound("one_run_bound", canaries=1000, guesses=100, correct=90),
+        1.6261434806957262,
+        1e-7,
+    ),
+    SelfTest(
+        "one-run bound, Gaussian family",
+        _bound("one_run_fdp_bound", canaries=1000, guesses=100, correct=90),
+        2.456405,
+        5e-6,
+    ),
+)
+"""References: high-precision evaluations of the integrals and sums, made independently of the kernels."""

@@ -1,0 +1,416 @@
+"""Strict reading of score tables: columns ``scores``, ``bits`` and, where rows share a coin, ``unit``.
+
+Files come from elsewhere, so nothing is unpickled, nothing is allocated before its size is checked, and
+whatever does not fit is refused with its file, place and cure.
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+import hashlib
+import io
+import math
+import re
+import struct
+import sys
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditkit.errors import InputError, show
+from auditkit.io.files import read_bytes
+
+BYTE_LIMIT = 2**30
+"""Largest score file, and largest content after unpacking, in bytes."""
+
+_COLUMNS = ("scores", "bits", "unit")
+_HEADER_LIMIT = 4096
+_DIRECTORY_LIMIT = 2**16
+_END_RECORD = struct.Struct("<4s4H2LH")
+_NUMBER_DESCR = re.compile(r"[<>|=](?:b1|[iu][1248]|f[248])")
+_TEXT_DESCR = re.compile(r"[<>|=][US][0-9]{1,4}")
+_NAN_HINT = "score such records with a constant, or leave them out by a rule that does not look at the bits"
+_TRUTH = {"0": False, "1": True, "false": False, "true": True, "0.0": False, "1.0": True}
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreTable:
+    """The rows of a score file.
+
+    Attributes
+    ----------
+    scores : array, shape (n,), float64
+        Larger means "more likely a member". Never NaN; may be infinite.
+    bits : array, shape (n,), bool
+        True where the record was in the training set.
+    unit : array, shape (n,), int64, or None
+        Rows with equal values were randomised together; None when the file has no such column.
+    sha256 : str
+        Hexadecimal digest of the very bytes that were read.
+    bytes : int
+        Their number.
+    """
+
+    scores: NDArray[np.float64]
+    bits: NDArray[np.bool_]
+    unit: NDArray[np.int64] | None
+    sha256: str
+    bytes: int
+
+
+def read_scores(path: str | Path) -> ScoreTable:
+    """Read membership scores from an .npz archive, a .csv file, or CSV text on standard input (``-``).
+
+    Parameters
+    ----------
+    path : path
+        An .npz with one-dimensional arrays ``scores`` (any real number type up to 64 bits), ``bits`` (0/1 or
+        bool) and optionally ``unit`` (integers or text), or a CSV file whose first line names the same
+        columns.
+
+    Returns
+    -------
+    ScoreTable
+
+    Raises
+    ------
+    InputError
+        For anything else: unreadable, damaged or oversized files, unknown or missing columns, pickled
+        objects, NaN, bits other than 0 and 1, unequal lengths, no rows, or only one class.
+
+    Notes
+    -----
+    Linear in the file; about a second for a million CSV lines. At most `BYTE_LIMIT` bytes before and after
+    unpacking.
+    """
+    name = show(path)
+    if str(path) == "-":
+        data = sys.stdin.buffer.read(BYTE_LIMIT + 1)
+        if len(data) > BYTE_LIMIT:
+            raise InputError(f"-: must have at most {BYTE_LIMIT:,} bytes", id="AK-IO-003", path="-")
+        name, columns = "standard input", None
+    else:
+        suffix = Path(path).suffix.lower()
+        if suffix not in (".npz", ".csv"):
+            raise InputError(
+                f"{name}: must end in .npz or .csv, not {show(suffix)!r}",
+                id="AK-IO-020",
+                path=str(path),
+                hint="save the columns with numpy.savez(file, scores=..., bits=...)",
+            )
+        data = read_bytes(path, limit=BYTE_LIMIT)
+        columns = _read_npz(data, name, str(path)) if suffix == ".npz" else None
+    if columns is None:
+        columns = _read_csv(data, name, str(path))
+    scores, bits = check_scores(columns["scores"], columns["bits"], where=f"{name}: ", path=str(path))
+    unit = columns.get("unit")
+    return ScoreTable(
+        scores=scores,
+        bits=bits,
+        unit=None if unit is None else check_unit(unit, scores.size, where=f"{name}: ", path=str(path)),
+        sha256=hashlib.sha256(data).hexdigest(),
+        bytes=len(data),
+    )
+
+
+def check_scores(
+    scores: Any, bits: Any, *, where: str = "", path: str | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Scores as float64 and bits as bool, or an InputError that names the first fault.
+
+    Parameters
+    ----------
+    scores : array-like, shape (n,)
+        Real numbers of at most 64 bits (widened to float64) without NaN; infinities are ordered as usual.
+    bits : array-like, shape (n,)
+        0, 1 or bool; both classes present.
+    where : str
+        Put before the column's name in messages.
+    path : str, optional
+        The file at fault, for `InputError.path`.
+    """
+    score_array = plain_array(scores, f"{where}scores", path)
+    bit_array = plain_array(bits, f"{where}bits", path)
+    if score_array.dtype.kind not in "iuf" or score_array.dtype.itemsize > 8:
+        _refuse_type(f"{where}scores", score_array.dtype, "real numbers of at most 64 bits", path)
+    if bit_array.dtype.kind not in "biuf" or bit_array.dtype.itemsize > 8:
+        _refuse_type(f"{where}bits", bit_array.dtype, "0 and 1", path)
+    if score_array.size != bit_array.size:
+        raise InputError(
+            f"{where}bits: must have one entry a score, {score_array.size:,}, not {bit_array.size:,}",
+            id="AK-EV-004",
+            path=path,
+        )
+    if score_array.size == 0:
+        raise InputError(
+            f"{where}scores: must hold at least one row, not none",
+            id="AK-EV-005",
+            path=path,
+            hint="give the attack's score of each record, members and non-members alike",
+        )
+    values = score_array.astype(np.float64)
+    bad = np.flatnonzero(np.isnan(values))
+    if bad.size:
+        raise InputError(
+            f"{where}scores: must not be NaN: scores[{bad[0]}] is nan ({bad.size:,} such)",
+            id="AK-EV-001",
+            path=path,
+            hint=_NAN_HINT,
+        )
+    bad = np.flatnonzero((bit_array != 0) & (bit_array != 1))
+    if bad.size:
+        raise InputError(
+            f"{where}bits: must be 0 (non-member) or 1 (member): bits[{bad[0]}] is {show(bit_array[bad[0]])}",
+            id="AK-EV-002",
+            path=path,
+        )
+    members = bit_array != 0
+    if members.all() or not members.any():
+        raise InputError(
+            f"{where}bits: must hold both members (1) and non-members (0), not {members.size:,} of one kind",
+            id="AK-EV-003",
+            path=path,
+            hint="epsilon compares two error rates, so records that were left out of training are needed too",
+        )
+    return values, members
+
+
+def check_unit(unit: Any, rows: int, *, where: str = "", path: str | None = None) -> NDArray[np.int64]:
+    """Unit labels as int64: integers as they are, text numbered by its sorted order; or an InputError."""
+    array = plain_array(unit, f"{where}unit", path)
+    if array.dtype.kind not in "iuUS":
+        _refuse_type(f"{where}unit", array.dtype, "whole numbers or text", path)
+    if array.size != rows:
+        raise InputError(
+            f"{where}unit: must have one entry a score, {rows:,}, not {array.size:,}",
+            id="AK-EV-004",
+            path=path,
+        )
+    if array.dtype.kind in "US" or array.dtype == np.uint64:
+        return np.unique(array, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    return array.astype(np.int64)
+
+
+def plain_array(value: Any, what: str, path: str | None = None) -> NDArray[Any]:
+    """`value` as a one-dimensional NumPy array without Python objects (torch and CuPy arrays by DLPack)."""
+    try:
+        if hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray):
+            array = np.from_dlpack(value)
+        else:
+            array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError, BufferError) as error:
+        raise InputError(
+            f"{what}: must be a one-dimensional array: {show(error)}",
+            id="AK-EV-006",
+            path=path,
+            hint="move it to the CPU and detach it first",
+        ) from None
+    if array.ndim != 1:
+        raise InputError(
+            f"{what}: must be one-dimensional, not of shape {array.shape}",
+            id="AK-EV-006",
+            path=path,
+            hint="one row a record; average or choose among several scores of a record first",
+        )
+    if array.dtype.kind == "O":
+        _refuse_type(what, array.dtype, "plain numbers or text", path)
+    return array
+
+
+def _refuse_type(what: str, dtype: np.dtype[Any], wanted: str, path: str | None) -> NoReturn:
+    raise InputError(f"{what}: must be {wanted}, not {dtype.name}", id="AK-EV-007", path=path)
+
+
+def _read_npz(data: bytes, name: str, path: str) -> dict[str, NDArray[Any]]:
+    _check_directory(data, name, path)
+    columns: dict[str, NDArray[Any]] = {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = archive.infolist()
+            _check_names([m.filename.removesuffix(".npy") for m in members], name, path, "array")
+            _check_sizes(members, name, path)
+            for member in members:
+                with archive.open(member) as file:
+                    key = member.filename.removesuffix(".npy")
+                    columns[key] = _read_npy(file.read(member.file_size + 1), f"{name}: {key}", path)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+        _refuse_damaged(name, path, show(error))
+    return columns
+
+
+def _check_directory(data: bytes, name: str, path: str) -> None:
+    """Refuse what no writer of score files makes, before `zipfile` builds a directory of unlimited length."""
+    if len(data) < _END_RECORD.size:
+        _refuse_damaged(name, path, "too short for a zip archive")
+    signature, disk, _, _, entries, size, _, comment = _END_RECORD.unpack(data[-_END_RECORD.size :])
+    if signature != b"PK\x05\x06" or disk != 0 or comment != 0:
+        _refuse_damaged(name, path, "the zip archive's end is missing")
+    locator = data[-_END_RECORD.size - 20 : -_END_RECORD.size - 16]
+    if entries > 16 or size > _DIRECTORY_LIMIT or locator == b"PK\x06\x07":
+        raise InputError(
+            f"{name}: must hold only the arrays scores, bits and unit, not {entries:,} entries",
+            id="AK-IO-022",
+            path=path,
+        )
+
+
+def _check_sizes(members: list[zipfile.ZipInfo], name: str, path: str) -> None:
+    total = sum(member.file_size for member in members)
+    if total > BYTE_LIMIT:
+        raise InputError(
+            f"{name}: must unpack to at most {BYTE_LIMIT:,} bytes, not {total:,}", id="AK-IO-003", path=path
+        )
+    for member in members:
+        if member.flag_bits & 0x1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise InputError(
+                f"{name}: must be written by numpy.savez or savez_compressed, not packed otherwise",
+                id="AK-IO-021",
+                path=path,
+            )
+
+
+def _check_names(names: list[str], name: str, path: str, noun: str) -> None:
+    for key in names:
+        if key not in _COLUMNS or names.count(key) > 1:
+            problem = "twice" if key in _COLUMNS else "unknown"
+            raise InputError(
+                f"{name}: must hold {noun}s scores, bits and optionally unit: {show(key)!r} is {problem}",
+                id="AK-IO-022",
+                path=path,
+                hint="remove or rename it: nothing is read that was not asked for",
+            )
+    for key in ("scores", "bits"):
+        if key not in names:
+            raise InputError(
+                f"{name}: must hold {noun} {key!r}; it holds {', '.join(map(show, names)) or 'nothing'}",
+                id="AK-IO-023",
+                path=path,
+                hint="scores: larger means more likely a member; bits: 1 for members, 0 for non-members",
+            )
+
+
+def _read_npy(content: bytes, what: str, path: str) -> NDArray[Any]:
+    """One .npy array from its bytes; the header is parsed here, as a literal and nothing else."""
+    if content[:6] != b"\x93NUMPY" or len(content) < 12 or content[6] not in (1, 2, 3):
+        _refuse_damaged(what, path, "not in NumPy's array format")
+    width = 2 if content[6] == 1 else 4
+    length = int.from_bytes(content[8 : 8 + width], "little")
+    start = 8 + width + length
+    if length > _HEADER_LIMIT or start > len(content):
+        _refuse_damaged(what, path, "array header too long")
+    try:
+        header = ast.literal_eval(content[8 + width : start].decode("latin-1").strip())
+        descr, order, shape = header["descr"], header["fortran_order"], header["shape"]
+    except (ValueError, SyntaxError, TypeError, KeyError, RecursionError, MemoryError):
+        _refuse_damaged(what, path, "array header unreadable")
+    if not isinstance(descr, str) or len(header) != 3 or not isinstance(order, bool):
+        raise InputError(
+            f"{what}: must be a plain array, not a record or an object", id="AK-EV-007", path=path
+        )
+    if not (_NUMBER_DESCR.fullmatch(descr) or _TEXT_DESCR.fullmatch(descr)):
+        hint = (
+            "objects would have to be unpickled, which runs code; save plain numbers"
+            if "O" in descr
+            else None
+        )
+        raise InputError(
+            f"{what}: must be real numbers of at most 64 bits, not {show(descr)!r}",
+            id="AK-EV-007",
+            path=path,
+            hint=hint,
+        )
+    if not isinstance(shape, tuple) or len(shape) != 1 or type(shape[0]) is not int or shape[0] < 0:
+        raise InputError(
+            f"{what}: must be one-dimensional, not of shape {show(shape)}", id="AK-EV-006", path=path
+        )
+    dtype = np.dtype(descr)
+    if len(content) - start != shape[0] * dtype.itemsize:
+        _refuse_damaged(what, path, f"{shape[0]:,} entries announced, {len(content) - start:,} bytes present")
+    return np.frombuffer(content, dtype=dtype, offset=start)
+
+
+def _refuse_damaged(what: str, path: str, why: str) -> NoReturn:
+    raise InputError(
+        f"{what}: must be a whole .npz archive: {why}",
+        id="AK-IO-021",
+        path=path,
+        hint="write it again with numpy.savez(file, scores=..., bits=...)",
+    )
+
+
+def _read_csv(data: bytes, name: str, path: str) -> dict[str, NDArray[Any]]:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{name}: must be UTF-8 text: byte {error.start:,} is not", id="AK-IO-024", path=path
+        ) from None
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    scores: list[float] = []
+    bits: list[bool] = []
+    units: dict[str, int] = {}
+    unit: list[int] = []
+    try:
+        names = [cell.strip() for cell in next(lines, [])]
+        _check_names(names, name, path, "column")
+        place = {key: names.index(key) for key in names}
+        for row in lines:
+            if not row:
+                continue
+            at = f"{name}: line {lines.line_num:,}"
+            if len(row) != len(names):
+                raise InputError(
+                    f"{at}: must have {len(names)} columns as the first line, not {len(row)}",
+                    id="AK-IO-024",
+                    path=path,
+                )
+            scores.append(_csv_number(row[place["scores"]], at, path))
+            bits.append(_csv_bit(row[place["bits"]], at, path))
+            if "unit" in place:
+                label = row[place["unit"]].strip()
+                if not label:
+                    raise InputError(f"{at}, column unit: must not be empty", id="AK-IO-024", path=path)
+                unit.append(units.setdefault(label, len(units)))
+    except csv.Error as error:
+        raise InputError(
+            f"{name}: line {lines.line_num:,}: must be CSV: {show(error)}", id="AK-IO-024", path=path
+        ) from None
+    columns: dict[str, NDArray[Any]] = {
+        "scores": np.array(scores, np.float64),
+        "bits": np.array(bits, np.bool_),
+    }
+    if "unit" in place:
+        columns["unit"] = np.array(unit, np.int64)
+    return columns
+
+
+def _csv_number(cell: str, at: str, path: str) -> float:
+    try:
+        value = math.nan if "_" in cell else float(cell)
+    except ValueError:
+        value = math.nan
+    if math.isnan(value):
+        raise InputError(
+            f"{at}, column scores: must be a number, not {show(cell)!r}",
+            id="AK-EV-001",
+            path=path,
+            hint=_NAN_HINT,
+        )
+    return value
+
+
+def _csv_bit(cell: str, at: str, path: str) -> bool:
+    bit = _TRUTH.get(cell.strip().lower())
+    if bit is None:
+        raise InputError(
+            f"{at}, column bits: must be 0 (non-member) or 1 (member), not {show(cell)!r}",
+            id="AK-EV-002",
+            path=path,
+        )
+    return bit

@@ -1,0 +1,274 @@
+"""The report as one HTML file: no script, no request, nothing that grows with the data."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from auditkit.errors import InputError
+from auditkit.report.answer import (
+    cards,
+    leads,
+    marks_of,
+    posterior_summary,
+    status_label,
+    title,
+    typeset,
+    verdict_label,
+)
+from auditkit.report.charts import strip_chart
+from auditkit.report.escape import Markup, element, esc, join
+from auditkit.report.evidence import evidence_section
+from auditkit.report.numbers import interval_text, level_text, lower_text, upper_text
+from auditkit.report.reading import Bound, Item, Reading, read
+from auditkit.report.styles import CARD_CSS, PAGE_CSS
+from auditkit.report.tables import LIST_ROWS, flattened, rows_of, section, shortened, table_of, value_text
+from auditkit.report.words import TITLES, breaking_words, method_words, reach_sentences
+from auditkit.results import json_ready
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+_BOUND_HEADS = ("Method", "Epsilon", "Level", "Statement", "Assumes of the mechanism")
+
+_BOUNDS_WORDS = (
+    "The headline is fixed by the design, not picked as the largest. Bounds that assume a family of "
+    "trade-off curves stand beside it and never replace it."
+)
+
+
+def render_html(result: Mapping[str, Any]) -> str:
+    """The whole report.
+
+    Parameters
+    ----------
+    result : mapping
+        A result dictionary of schema ``auditkit/result/1``: `Result.to_dict`, or what `auditkit.load_result`
+        reads.
+
+    Returns
+    -------
+    str
+        One self-contained HTML document without scripts, under 150 kB for a result whose curves keep to 512
+        points. Equal input gives equal text.
+
+    Raises
+    ------
+    InputError
+        If a field has a type that the schema does not allow (AK-RP-001).
+    """
+    reading = read(result)
+    embedded = _embedded_json(result)
+    head = join(
+        [
+            element("meta", charset="utf-8"),
+            Markup(f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"/>'),
+            element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+            element("meta", name="referrer", content="no-referrer"),
+            element("title", f"{title(reading)} · auditkit"),
+            element("style", Markup(PAGE_CSS)),
+        ]
+    )
+    body = element("body", element("main", _page(reading)), embedded, class_="ak")
+    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n{body}</html>\n'
+
+
+def render_card(result: Mapping[str, Any]) -> str:
+    """The verdict card for notebooks: one `div` with its own style, without scripts and without identifiers.
+
+    Parameters and errors are those of `render_html`.
+    """
+    reading = read(result)
+    marks = marks_of(reading)
+    parts = [
+        element("style", Markup(CARD_CSS)),
+        verdict_label(reading),
+        element("h3", typeset(title(reading)), class_="answer"),
+        *(element("p", typeset(line), class_="lead") for line in leads(reading)),
+        cards(reading),
+    ]
+    interval, median = posterior_summary(reading)
+    if marks.lower is not None or median is not None:
+        parts.append(strip_chart(interval, median, marks))
+    return element("div", *parts, class_="ak ak-card")
+
+
+def _embedded_json(result: Mapping[str, Any]) -> Markup:
+    """The result as an inert data block; no character in it can end the block."""
+    try:
+        text = json.dumps(json_ready(result), separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InputError(f"result: must be plain JSON values: {error}", id="AK-RP-002") from None
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return element("script", Markup(text), type="application/json", id="auditkit-result")
+
+
+def _page(reading: Reading) -> Markup:
+    sections = [evidence_section, _methods, _plan_table, _checks, _assumptions, _reach, _reproduce]
+    return join([_kicker(reading), _hero(reading), *(draw(reading) for draw in sections), _footer()])
+
+
+def _kicker(reading: Reading) -> Markup:
+    model = reading.sections["inputs"].get("model")
+    name = model.get("name") if isinstance(model, Mapping) else None
+    left = join([element("b", "auditkit"), f" · {TITLES.get(reading.kind, reading.kind)}"])
+    return element(
+        "div", element("span", left), element("span", esc(name, 80)) if name else Markup(), class_="kicker"
+    )
+
+
+def _hero(reading: Reading) -> Markup:
+    parts = [verdict_label(reading), element("h1", typeset(title(reading)))]
+    parts += [element("p", typeset(line), class_="lead") for line in leads(reading)]
+    return join([element("header", *parts, class_="hero"), cards(reading)])
+
+
+def _methods(reading: Reading) -> Markup:
+    bounds = [bound for bound in reading.bounds if bound.lower is not None or bound.upper is not None]
+    if not bounds or reading.plan is not None:
+        return Markup()
+    rows = [_method_row(bound, reading.headline) for bound in bounds]
+    return section(
+        "Bounds, method by method" if len(bounds) > 1 else "The bound",
+        table_of(_BOUND_HEADS, rows, [1, 2], class_="stack"),
+        intro=_BOUNDS_WORDS if len(bounds) > 1 else None,
+    )
+
+
+def _method_row(bound: Bound, headline: Bound | None) -> Markup:
+    first = headline is not None and (bound.method, bound.lower, bound.kind) == (
+        headline.method,
+        headline.lower,
+        headline.kind,
+    )
+    name = method_words(bound.method)
+    note = "headline" if first else (bound.name if bound.name not in (bound.method, "epsilon") else "")
+    assumed = (
+        "nothing" if bound.family is None else element("span", f"assumes {bound.family}", class_="tag warn")
+    )
+    cells = (
+        join([name, element("small", note)]) if note else name,
+        _bound_text(bound),
+        "" if bound.level is None else level_text(bound.level),
+        bound.kind,
+        assumed,
+    )
+    parts = [
+        element("td", cell, data_label=label, class_="n" if label in ("Epsilon", "Level") else None)
+        for label, cell in zip(_BOUND_HEADS, cells, strict=True)
+    ]
+    return element("tr", *parts, class_="first" if first else None)
+
+
+def _bound_text(bound: Bound) -> str:
+    if bound.lower is not None and bound.upper is not None:
+        return interval_text(bound.lower, bound.upper)
+    if bound.lower is not None:
+        return f"≥ {lower_text(bound.lower)}"
+    return "none" if bound.upper is None else f"≤ {upper_text(bound.upper)}"
+
+
+def _plan_table(reading: Reading) -> Markup:
+    if reading.plan is None or not reading.plan.expected:
+        return Markup()
+    names = list(dict.fromkeys(str(key) for row in reading.plan.expected for key in row))
+    rows = [
+        element("tr", *(element("td", value_text(row.get(name)), class_="n") for name in names))
+        for row in reading.plan.expected[:LIST_ROWS]
+    ]
+    heads = [name.replace("_", " ") for name in names]
+    return section("What each size would show", table_of(heads, rows, range(len(heads))))
+
+
+def _checks(reading: Reading) -> Markup:
+    if not reading.checks:
+        return Markup()
+    return section(
+        "Checks",
+        _listed(reading.checks),
+        intro="A check that the evidence cannot support is not run, and the result is conditional on it.",
+    )
+
+
+def _listed(items: Sequence[Item], *, breaking: bool = False) -> Markup:
+    rows = []
+    for item in items[:LIST_ROWS]:
+        note = element("small", breaking_words(item)) if breaking and item.status != "checked" else Markup()
+        words = element("div", typeset(item.text or item.id), note or element("small", item.id))
+        rows.append(element("li", status_label(item.status), words))
+    if len(items) > LIST_ROWS:
+        rows.append(element("li", f"and {len(items) - LIST_ROWS} more in the JSON"))
+    return element("ul", *rows, class_="plain-list")
+
+
+def _assumptions(reading: Reading) -> Markup:
+    if not reading.assumptions and not reading.warnings:
+        return Markup()
+    parts = [_listed(reading.assumptions, breaking=True)] if reading.assumptions else []
+    if reading.warnings:
+        parts += [element("h3", "Warnings", class_="group"), _listed(reading.warnings)]
+    return section("Assumptions, and what would break the claim", *parts)
+
+
+def _reach(reading: Reading) -> Markup:
+    sentences = reach_sentences(reading)
+    if not sentences:
+        return Markup()
+    return section("What more data would show", *(element("p", line, class_="say") for line in sentences))
+
+
+def _reproduce(reading: Reading) -> Markup:
+    first: list[tuple[object, object]] = []
+    if reading.seed is not None:
+        first.append(("seed", str(reading.seed)))
+    if reading.identity:
+        first.append(("result", shortened(reading.identity)))
+    parts = [_command(reading), rows_of(first)]
+    groups = {
+        "inputs": "Inputs",
+        "environment": "Environment",
+        "timing": "Timing",
+        "mechanism": "Mechanism fit (a fitted model, not an attack)",
+        "details": "Details of the method",
+        "journal": "Journal",
+    }
+    for name, heading in groups.items():
+        rows = flattened(reading.sections[name])
+        if rows:
+            parts += [element("h3", heading, class_="group"), rows_of(rows)]
+    return section(
+        "Reproduce",
+        *parts,
+        intro="Equal inputs, settings and seed give equal numbers, on any number of threads.",
+    )
+
+
+def _command(reading: Reading) -> Markup:
+    """The settings as a command line; a command that the result brings along is shown as it is."""
+    settings = dict(reading.sections["settings"])
+    command = settings.pop("command", None)
+    lines = [command] if isinstance(command, str) else []
+    if not lines and settings:
+        options = [option for name, value in settings.items() for option in _options(name, value)]
+        lines = [f"auditkit {reading.kind}", *options[:LIST_ROWS]]
+    return element("pre", join((esc(line) for line in lines), Markup(" \\\n    "))) if lines else Markup()
+
+
+def _options(name: object, value: object) -> list[str]:
+    """One option for each value; what was not given is left out."""
+    option = f"--{str(name).replace('_', '-')}"
+    if value is None or value is False:
+        return []
+    if value is True:
+        return [option]
+    values = value if isinstance(value, list | tuple) else [value]
+    return [f"{option} {shlex.quote(value_text(item))}" for item in values]
+
+
+def _footer() -> Markup:
+    return element(
+        "footer",
+        "An attack shows what leaks at least. No result of an attack shows that nothing leaks. "
+        "The exact numbers of this report are embedded in this file as JSON.",
+    )

@@ -1,0 +1,178 @@
+"""The result as Markdown, for pull requests and model cards: plain tables, no HTML, everything escaped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from auditkit.errors import show
+from auditkit.report.numbers import (
+    exact_text,
+    interval_text,
+    level_text,
+    lower_text,
+    nearest_text,
+    percent_text,
+    upper_text,
+)
+from auditkit.report.reading import Bound, Reading, Summary, read
+from auditkit.report.words import (
+    DESIGNS,
+    STATUS_WORDS,
+    TITLES,
+    VERDICT_WORDS,
+    breaking_words,
+    caveat,
+    headline_sentence,
+    method_words,
+    outcome_words,
+    posterior_words,
+    reach_sentences,
+)
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~&:@$-])")
+
+
+def render_markdown(result: Mapping[str, Any]) -> str:
+    """The result as Markdown (CommonMark with tables).
+
+    Parameters
+    ----------
+    result : mapping
+        A result dictionary of schema ``auditkit/result/1``.
+
+    Returns
+    -------
+    str
+        Text that ends with a line break. Names and sentences from the result are escaped: they cannot become
+        links, images, mentions, HTML or table cells.
+
+    Raises
+    ------
+    InputError
+        If a field has a type that the schema does not allow (AK-RP-001).
+    """
+    reading = read(result)
+    parts = [f"# {_escaped(TITLES.get(reading.kind, reading.kind))}", *_answer(reading)]
+    for title, body in (
+        ("Bounds", _bounds(reading)),
+        ("Attack", _summary(reading.figures.summary)),
+        ("Checks", [_status_line(item.status, item.text or item.id) for item in reading.checks]),
+        ("Assumptions", _assumptions(reading)),
+        ("Warnings", [f"- {_escaped(item.id)} {_escaped(item.text)}" for item in reading.warnings]),
+        ("What more data would show", [_escaped(sentence) for sentence in reach_sentences(reading)]),
+        ("Reproduce", _reproduce(reading)),
+    ):
+        if body:
+            parts += [f"## {title}", "\n".join(body)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _escaped(text: object) -> str:
+    """Text as text: control characters spelled out, Markdown's own characters behind a backslash."""
+    return _SPECIAL.sub(r"\\\1", show(text, 1000))
+
+
+def _code(text: object) -> str:
+    """A short name or hash in a code span, which no backtick of its own can end."""
+    return "`" + show(text, 120).replace("`", "'").replace("|", "¦") + "`"
+
+
+def _answer(reading: Reading) -> list[str]:
+    lines = []
+    if reading.sentence is not None:
+        lines.append(
+            f"**{VERDICT_WORDS.get(reading.status, _escaped(reading.status))}: {_escaped(reading.sentence)}**"
+        )
+    lines.append(_escaped(headline_sentence(reading)))
+    if reading.posterior is not None:
+        lines.append(
+            f"Posterior (describes what this attack shows): {_escaped(posterior_words(reading.posterior))}."
+        )
+    facts = [] if reading.claimed is None else [f"claimed epsilon {upper_text(reading.claimed)}"]
+    facts += [] if reading.design is None else [_escaped(DESIGNS.get(reading.design, reading.design))]
+    outcome = outcome_words(reading)
+    facts += [] if outcome is None else [_escaped(outcome)]
+    if facts:
+        lines.append("; ".join(facts).capitalize() + ".")
+    note = caveat(reading)
+    return [*lines, *([_escaped(note)] if note else [])]
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return ["| " + " | ".join(line) + " |" for line in lines]
+
+
+def _bounds(reading: Reading) -> list[str]:
+    if not reading.bounds or reading.plan is not None:
+        return []
+    heads = ["method", "epsilon", "level", "statement", "assumes of the mechanism"]
+    return _table(heads, (_bound_row(bound) for bound in reading.bounds))
+
+
+def _bound_row(bound: Bound) -> list[str]:
+    if bound.lower is not None and bound.upper is not None:
+        shown = interval_text(bound.lower, bound.upper)
+    elif bound.lower is not None:
+        shown = f"at least {lower_text(bound.lower)}"
+    else:
+        shown = "none" if bound.upper is None else f"at most {upper_text(bound.upper)}"
+    level = "" if bound.level is None else level_text(bound.level)
+    assumed = "nothing" if bound.family is None else f"**assumes {_escaped(bound.family)}**"
+    return [_escaped(method_words(bound.method)), _escaped(shown), level, _escaped(bound.kind), assumed]
+
+
+def _summary(summary: Summary) -> list[str]:
+    rows = []
+    for rate in summary.rates:
+        if rate.tpr is not None:
+            interval = ""
+            if rate.lower is not None and rate.upper is not None:
+                interval = f" [{percent_text(rate.lower, 'lower')}, {percent_text(rate.upper, 'upper')}]"
+            rows.append([f"TPR at {percent_text(rate.fpr)} FPR", _escaped(percent_text(rate.tpr) + interval)])
+    if summary.auc is not None:
+        interval = ""
+        if summary.auc_lower is not None and summary.auc_upper is not None:
+            interval = f" {interval_text(summary.auc_lower, summary.auc_upper)}"
+        rows.append(["AUC", _escaped(nearest_text(summary.auc) + interval)])
+    if summary.balanced_accuracy is not None:
+        rows.append(["balanced accuracy", percent_text(summary.balanced_accuracy)])
+    return _table(["quantity", "value"], rows) if rows else []
+
+
+def _status_line(status: str, text: str) -> str:
+    return f"- **{STATUS_WORDS.get(status, _escaped(status))}** {_escaped(text)}"
+
+
+def _assumptions(reading: Reading) -> list[str]:
+    lines = []
+    for item in reading.assumptions:
+        broken = "" if item.status == "checked" else f" {_escaped(breaking_words(item))}"
+        lines.append(_status_line(item.status, item.text or item.id) + broken)
+    return lines
+
+
+def _reproduce(reading: Reading) -> list[str]:
+    lines = [] if reading.seed is None else [f"- seed {reading.seed}"]
+    settings = reading.sections["settings"]
+    if settings:
+        shown = ", ".join(f"{key}={_value(value)}" for key, value in settings.items())
+        lines.append(f"- settings {_code(shown)}")
+    for name, entry in reading.sections["inputs"].items():
+        for item in entry if isinstance(entry, list | tuple) else [entry]:
+            if isinstance(item, Mapping):
+                words = f"- {_escaped(name)} {_code(item.get('name', 'unnamed'))}"
+                lines.append(words + (f", sha256 {_code(item['sha256'])}" if item.get("sha256") else ""))
+    environment = reading.sections["environment"]
+    if environment:
+        lines.append(
+            "- "
+            + ", ".join(f"{_escaped(key)} {_escaped(_value(value))}" for key, value in environment.items())
+        )
+    return lines
+
+
+def _value(value: object) -> str:
+    return exact_text(value) if isinstance(value, float) else show(value, 60)

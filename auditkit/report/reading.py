@@ -1,0 +1,454 @@
+"""From a result dictionary to what a report needs: fields are checked once, absent ones are None.
+
+A dictionary may come from a file of a stranger, so nothing is taken on trust: a field of the wrong type is
+refused by name, never skipped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from auditkit.errors import InputError, show
+
+CURVE_LIMIT = 512
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One line of ``estimates``."""
+
+    name: str
+    lower: float | None
+    upper: float | None
+    median: float | None
+    level: float | None
+    kind: str
+    method: str
+    family: str | None
+    threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class Item:
+    """A check, an assumption or a warning: an id, a sentence, and a status word."""
+
+    id: str
+    text: str
+    status: str = ""
+
+
+@dataclass(frozen=True)
+class PosteriorFigure:
+    """Density of the posterior of epsilon; `atom` is the mass at exactly 0."""
+
+    epsilon: tuple[float, ...]
+    density: tuple[float, ...]
+    atom: float
+    lower: float | None
+    upper: float | None
+    level: float | None
+    median: float | None
+    region: str
+
+
+@dataclass(frozen=True)
+class RocFigure:
+    """ROC points and, at the same thresholds, the corner of the band that counts against the attack."""
+
+    fpr: tuple[float, ...]
+    tpr: tuple[float, ...]
+    fpr_upper: tuple[float, ...] | None
+    tpr_lower: tuple[float, ...] | None
+    level: float | None
+    band_kind: str
+    point: tuple[float, float] | None
+    auc: float | None
+    min_fpr: float | None
+
+    @property
+    def rectangle(self) -> bool:
+        """Whether the band is that of single points, not of a curve."""
+        return "rectangle" in self.band_kind
+
+
+@dataclass(frozen=True)
+class DeltaFigure:
+    """Epsilon against delta: a confidence bound, and the posterior's median and interval."""
+
+    delta: tuple[float, ...]
+    lower: tuple[float, ...] | None
+    lower_kind: str
+    lower_method: str
+    simultaneous: bool
+    median: tuple[float, ...] | None
+    low: tuple[float, ...] | None
+    high: tuple[float, ...] | None
+
+
+@dataclass(frozen=True)
+class Rate:
+    """True positive rate at one false positive rate."""
+
+    fpr: float
+    tpr: float | None
+    lower: float | None
+    upper: float | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Single numbers about the attack."""
+
+    auc: float | None = None
+    auc_lower: float | None = None
+    auc_upper: float | None = None
+    balanced_accuracy: float | None = None
+    advantage_bound: float | None = None
+    rates: tuple[Rate, ...] = ()
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The pictures that the result brings data for."""
+
+    posterior: PosteriorFigure | None = None
+    roc: RocFigure | None = None
+    epsilon_delta: DeltaFigure | None = None
+    summary: Summary = Summary()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The fields of an audit plan."""
+
+    true_epsilon: float | None
+    power: float | None
+    units: int | None
+    perfect_attack_units: int | None
+    expected: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A result dictionary, checked."""
+
+    kind: str
+    status: str
+    sentence: str | None
+    conditions: tuple[tuple[str, bool | None], ...]
+    headline: Bound | None
+    posterior: Bound | None
+    bounds: tuple[Bound, ...]
+    delta: float | None
+    alpha: float | None
+    design: str | None
+    claimed: float | None
+    detectable: float | None
+    counts: Mapping[str, int]
+    checks: tuple[Item, ...]
+    assumptions: tuple[Item, ...]
+    warnings: tuple[Item, ...]
+    seed: int | None
+    identity: str | None
+    plan: Plan | None
+    figures: Figures
+    sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def unchecked(self) -> tuple[Item, ...]:
+        """The assumptions that this run did not test."""
+        return tuple(item for item in self.assumptions if item.status != "checked")
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether the headline bound is above the claim."""
+        lower = None if self.headline is None else self.headline.lower
+        return lower is not None and self.claimed is not None and lower > self.claimed
+
+
+def read(result: Mapping[str, Any]) -> Reading:
+    """Check a result dictionary and take it apart.
+
+    Parameters
+    ----------
+    result : mapping
+        What `Result.to_dict` gives, or `auditkit.load_result` reads.
+
+    Raises
+    ------
+    InputError
+        If a field has a type or length that the schema does not allow (AK-RP-001).
+    """
+    top = _Fields(result, "result")
+    verdict = top.mapping("verdict")
+    estimates = tuple(_bound(item) for item in top.items("estimates"))
+    kind = top.text("kind") or "result"
+    first = estimates[0] if estimates else None
+    if first is not None and kind == "epsilon-bound":
+        first = _with_threshold(first, top.number("threshold"))
+    return Reading(
+        kind=kind,
+        status=verdict.text("status") or "none",
+        sentence=verdict.text("sentence"),
+        conditions=tuple(
+            (item.text("expr") or "", item.truth("value")) for item in verdict.items("conditions")
+        ),
+        headline=first if first is not None and first.name == "epsilon" else None,
+        posterior=next((bound for bound in estimates if bound.name == "epsilon_posterior"), None),
+        bounds=_bounds(top, estimates),
+        delta=top.number("delta"),
+        alpha=top.number("alpha"),
+        design=top.text("design"),
+        claimed=top.number("claimed_epsilon"),
+        detectable=top.number("detectable_epsilon"),
+        counts=_counts(top.mapping("counts")),
+        checks=tuple(_item(item, item.text("status") or "not-run") for item in top.items("checks")),
+        assumptions=tuple(
+            _item(item, "checked" if item.truth("checked") else "not-checked")
+            for item in top.items("assumptions")
+        ),
+        warnings=tuple(_item(item, "warn") for item in top.items("warnings")),
+        seed=top.whole("seed"),
+        identity=top.text("id"),
+        plan=_plan(top) if kind == "plan" else None,
+        figures=_figures(top.mapping("figures")),
+        sections={
+            name: top.mapping(name).values
+            for name in ("inputs", "settings", "environment", "timing", "mechanism", "details", "journal")
+        },
+    )
+
+
+class _Fields:
+    """Typed access to a mapping; None means absent, a wrong type is an error that names the field."""
+
+    def __init__(self, values: object, path: str):
+        if values is not None and not isinstance(values, Mapping):
+            raise _refusal(path, "an object", values)
+        self.values: Mapping[str, Any] = values or {}
+        self.path = path
+
+    def _at(self, key: str) -> str:
+        return f"{self.path}.{key}"
+
+    def text(self, key: str) -> str | None:
+        value = self.values.get(key)
+        if value is not None and not isinstance(value, str):
+            raise _refusal(self._at(key), "text", value)
+        return value
+
+    def truth(self, key: str) -> bool | None:
+        value = self.values.get(key)
+        if value is not None and not isinstance(value, bool):
+            raise _refusal(self._at(key), "true, false or null", value)
+        return value
+
+    def whole(self, key: str) -> int | None:
+        value = self.values.get(key)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+            raise _refusal(self._at(key), "a whole number", value)
+        return value
+
+    def number(self, key: str) -> float | None:
+        value = self.values.get(key)
+        return None if value is None else _number(value, self._at(key))
+
+    def mapping(self, key: str) -> _Fields:
+        return _Fields(self.values.get(key), self._at(key))
+
+    def items(self, key: str) -> tuple[_Fields, ...]:
+        value = self.values.get(key)
+        if value is not None and not isinstance(value, list | tuple):
+            raise _refusal(self._at(key), "a list", value)
+        return tuple(_Fields(item, f"{self._at(key)}[{index}]") for index, item in enumerate(value or ()))
+
+    def numbers(self, key: str, length: int | None = None) -> tuple[float, ...] | None:
+        value = self.values.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, list | tuple):
+            raise _refusal(self._at(key), "a list of numbers", value)
+        if length is not None and len(value) != length:
+            raise _refusal(self._at(key), f"a list of {length} numbers", f"{len(value)} numbers")
+        return tuple(_number(item, f"{self._at(key)}[{index}]") for index, item in enumerate(value))
+
+    def pair(self, key: str) -> tuple[float | None, float | None]:
+        found = self.numbers(key, 2)
+        return (None, None) if found is None else (found[0], found[1])
+
+
+def _number(value: object, path: str) -> float:
+    if value in ("inf", "-inf"):
+        return math.inf if value == "inf" else -math.inf
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _refusal(path, "a number", value)
+    try:
+        number = float(value)
+    except OverflowError:
+        raise _refusal(path, "a number that fits a double", "a larger one") from None
+    if math.isnan(number):
+        raise _refusal(path, "a number", "nan")
+    return number
+
+
+def _refusal(path: str, requirement: str, value: object) -> InputError:
+    found = value if isinstance(value, str) else type(value).__name__
+    return InputError(f"{show(path)}: must be {requirement}, not {show(found, 40)}", id="AK-RP-001")
+
+
+def _bound(item: _Fields, name: str | None = None) -> Bound:
+    return Bound(
+        name=name or item.text("name") or "",
+        lower=item.number("lower"),
+        upper=item.number("upper"),
+        median=item.number("median"),
+        level=item.number("level"),
+        kind=item.text("kind") or "",
+        method=item.text("method") or "",
+        family=item.text("family"),
+    )
+
+
+def _with_threshold(bound: Bound, threshold: float | None) -> Bound:
+    return Bound(**{**bound.__dict__, "threshold": threshold})
+
+
+def _bounds(top: _Fields, estimates: tuple[Bound, ...]) -> tuple[Bound, ...]:
+    """The bounds by method, in the order of the result; without ``bounds`` the estimates themselves."""
+    named = top.mapping("bounds")
+    found = []
+    for name in named.values:
+        entry = named.mapping(name)
+        for item in entry.items("estimates")[:1]:
+            found.append(_with_threshold(_bound(item, str(name)), entry.number("threshold")))
+    return tuple(found) or tuple(estimates)
+
+
+def _counts(fields: _Fields) -> Mapping[str, int]:
+    found = {key: fields.whole(key) for key in ("tp", "fn", "fp", "tn")}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _item(item: _Fields, status: str) -> Item:
+    return Item(id=item.text("id") or "", text=item.text("text") or "", status=status)
+
+
+def _plan(top: _Fields) -> Plan:
+    return Plan(
+        true_epsilon=top.number("true_epsilon"),
+        power=top.number("power"),
+        units=top.whole("units"),
+        perfect_attack_units=top.whole("perfect_attack_units"),
+        expected=tuple(item.values for item in top.items("expected")),
+    )
+
+
+def _figures(figures: _Fields) -> Figures:
+    return Figures(
+        posterior=_posterior(figures.mapping("posterior")),
+        roc=_roc(figures.mapping("roc")),
+        epsilon_delta=_epsilon_delta(figures.mapping("epsilon_delta")),
+        summary=_summary(figures.mapping("summary")),
+    )
+
+
+def _posterior(fields: _Fields) -> PosteriorFigure | None:
+    epsilon = fields.numbers("epsilon")
+    density = fields.numbers("density", None if epsilon is None else len(epsilon))
+    atom = fields.number("atom_at_zero") or 0.0
+    if (not epsilon or not density) and atom == 0.0:
+        return None
+    lower, upper = fields.pair("interval")
+    epsilon, density = thin(epsilon, density) if epsilon and density else ((), ())
+    return PosteriorFigure(
+        epsilon=epsilon,
+        density=density,
+        atom=atom,
+        lower=lower,
+        upper=upper,
+        level=fields.number("level"),
+        median=fields.number("median"),
+        region=fields.text("region") or "",
+    )
+
+
+def _roc(fields: _Fields) -> RocFigure | None:
+    fpr = fields.numbers("fpr") or ()
+    tpr = fields.numbers("tpr", len(fpr)) or ()
+    point = fields.mapping("point")
+    at = (point.number("fpr"), point.number("tpr"))
+    known = (at[0], at[1]) if at[0] is not None and at[1] is not None else None
+    fpr_upper, tpr_lower = fields.numbers("fpr_upper", len(fpr)), fields.numbers("tpr_lower", len(fpr))
+    if not fpr and known is None:
+        return None
+    if fpr_upper is None or tpr_lower is None:
+        fpr, tpr = thin(fpr, tpr)
+        fpr_upper = tpr_lower = None
+    else:
+        fpr, tpr, fpr_upper, tpr_lower = thin(fpr, tpr, fpr_upper, tpr_lower)
+    return RocFigure(
+        fpr=fpr,
+        tpr=tpr,
+        fpr_upper=fpr_upper,
+        tpr_lower=tpr_lower,
+        level=fields.number("band_level"),
+        band_kind=fields.text("band_kind") or "",
+        point=known,
+        auc=fields.number("auc"),
+        min_fpr=fields.number("min_fpr"),
+    )
+
+
+def _epsilon_delta(fields: _Fields) -> DeltaFigure | None:
+    delta = fields.numbers("delta")
+    if not delta:
+        return None
+    keep = [
+        index for index, value in enumerate(delta) if value > 0
+    ]  # delta = 0 has no place on a logarithmic axis
+
+    def curve(key: str) -> tuple[float, ...] | None:
+        values = fields.numbers(key, len(delta))
+        return None if values is None else thin(tuple(values[index] for index in keep))[0]
+
+    low, high = curve("posterior_low"), curve("posterior_high")
+    found = DeltaFigure(
+        delta=thin(tuple(delta[index] for index in keep))[0],
+        lower=curve("lower"),
+        lower_kind=fields.text("lower_kind") or "confidence",
+        lower_method=fields.text("lower_method") or "",
+        simultaneous=bool(fields.truth("lower_simultaneous")),
+        median=curve("posterior_median"),
+        low=low if high is not None else None,
+        high=high if low is not None else None,
+    )
+    return found if found.delta and (found.lower or found.median or found.low) else None
+
+
+def _summary(fields: _Fields) -> Summary:
+    lower, upper = fields.pair("auc_interval")
+    rates = []
+    for item in fields.items("tpr_at_fpr"):
+        fpr = item.number("fpr")
+        if fpr is not None:
+            rates.append(Rate(fpr, item.number("tpr"), item.number("lower"), item.number("upper")))
+    return Summary(
+        auc=fields.number("auc"),
+        auc_lower=lower,
+        auc_upper=upper,
+        balanced_accuracy=fields.number("balanced_accuracy"),
+        advantage_bound=fields.number("advantage_bound"),
+        rates=tuple(rates),
+    )
+
+
+def thin(*columns: tuple[float, ...], limit: int = CURVE_LIMIT) -> tuple[tuple[float, ...], ...]:
+    """At most `limit` rows of parallel columns, evenly spread, the first and the last among them."""
+    length = len(columns[0])
+    if length <= limit:
+        return columns
+    keep = [round(index * (length - 1) / (limit - 1)) for index in range(limit)]
+    return tuple(tuple(column[index] for index in keep) for column in columns)

@@ -1,0 +1,344 @@
+"""The result on a terminal: few lines, the answer with its uncertainty first, the assumptions named."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from auditkit.errors import show
+from auditkit.report.axes import Axis, epsilon_span, linear_ticks
+from auditkit.report.numbers import count_text, exact_text, level_text, lower_text, upper_text
+from auditkit.report.reading import Reading, read
+from auditkit.report.words import (
+    CONDITION_WORDS,
+    DESIGNS,
+    caveat,
+    headline_sentence,
+    method_words,
+    outcome_words,
+    posterior_words,
+    reach_sentences,
+)
+
+LEAST_WIDTH = 40
+LABEL = 9
+LONGEST_AXIS = 66
+PLAN_ROWS = 6
+
+_COLOURS = {
+    "pass": "32",
+    "fail": "31",
+    "invalid-design": "31",
+    "undecided": "33",
+    "none": "1",
+    "label": "1",
+    "quiet": "2",
+}
+
+
+def render_text(result: Mapping[str, Any], *, color: bool = False, width: int = 80) -> str:
+    """The result for a terminal.
+
+    Parameters
+    ----------
+    result : mapping
+        A result dictionary of schema ``auditkit/result/1``.
+    color : bool
+        Whether to use terminal colours; nothing is told by colour alone.
+    width : int
+        Columns; fewer than 40 are treated as 40. Wide (East Asian) characters count two.
+
+    Returns
+    -------
+    str
+        At most 19 lines of at most `width` columns, without a line break at the end, so that a caller can
+        add a line that names the report.
+
+    Raises
+    ------
+    InputError
+        If a field has a type that the schema does not allow (AK-RP-001).
+    """
+    reading = read(result)
+    page = _Page(max(width, LEAST_WIDTH), color)
+    _evidence(page, reading)
+    if reading.plan is not None:
+        _plan(page, reading)
+    else:
+        _headline(page, reading)
+        _posterior(page, reading)
+        _axis(page, reading)
+        _verdict(page, reading)
+    _notes(page, reading)
+    return "\n".join(page.lines)
+
+
+class _Page:
+    """Lines of limited width."""
+
+    def __init__(self, width: int, color: bool):
+        self.width = width
+        self.color = color
+        self.lines: list[str] = []
+
+    def paint(self, text: str, look: str | None) -> str:
+        code = _COLOURS.get(look or "")
+        return f"\x1b[{code}m{text}\x1b[0m" if self.color and code and text else text
+
+    def raw(self, line: str, look: str | None = None) -> None:
+        self.lines.append(self.paint(line, look))
+
+    def block(self, label: str, text: str, *, most: int, look: str | None = None) -> None:
+        """A labelled paragraph of at most `most` lines; what does not fit ends in an ellipsis."""
+        indent = " " * LABEL
+        wrapped = wrap(show(text, 1000), self.width - LABEL, most)
+        head = self.paint(label.ljust(LABEL), "label")
+        for index, line in enumerate(wrapped):
+            self.lines.append((head if index == 0 else indent) + self.paint(line, look))
+
+    def paragraph(self, text: str, *, most: int, look: str | None = None, indent: int = 0) -> None:
+        """An unlabelled paragraph; lines after the first are indented by two more."""
+        wrapped = wrap(show(text, 1000), self.width - indent - 2, most)
+        for index, line in enumerate(wrapped):
+            self.lines.append(" " * (indent + (2 if index else 0)) + self.paint(line, look))
+
+
+def cells(text: str) -> int:
+    """Columns that a text takes on a terminal."""
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
+    )
+
+
+def wrap(text: str, width: int, most: int) -> list[str]:
+    """`text` in lines of at most `width` columns, broken at spaces, or anywhere within a longer word."""
+    lines: list[str] = []
+    current = ""
+    for word in text.split(" "):
+        candidate = f"{current} {word}" if current else word
+        if cells(candidate) <= width:
+            current = candidate
+            continue
+        if current:
+            lines.append(current.rstrip())
+        *full, current = _pieces(word, width)
+        lines += full
+    lines.append(current)
+    return lines if len(lines) <= most else [*lines[: most - 1], _shortened(lines[most - 1], width)]
+
+
+def _pieces(word: str, width: int) -> list[str]:
+    pieces = [""]
+    for character in word:
+        if cells(pieces[-1] + character) > width:
+            pieces.append("")
+        pieces[-1] += character
+    return pieces
+
+
+def _shortened(line: str, width: int) -> str:
+    while cells(line) > width - 1:
+        line = line[:-1]
+    return line + "…"
+
+
+def _evidence(page: _Page, reading: Reading) -> None:
+    model = reading.sections["inputs"].get("model")
+    if isinstance(model, Mapping) and model.get("name"):
+        facts = [str(model[key]) for key in ("format",) if model.get(key)]
+        if isinstance(model.get("bytes"), int):
+            facts.append(f"{count_text(model['bytes'])} bytes")
+        if isinstance(model.get("sha256"), str):
+            facts.append(f"sha256 {model['sha256'][:4]}...{model['sha256'][-2:]}")
+        tail = f"  ({', '.join(facts)})" if facts else ""
+        page.block("model", show(model["name"], 60) + tail, most=1)
+    if reading.kind == "dp-estimate":
+        page.block("evidence", _evidence_words(reading), most=2)
+    if page.lines:
+        page.raw("")
+
+
+def _evidence_words(reading: Reading) -> str:
+    parts = [] if reading.design is None else [DESIGNS.get(reading.design, reading.design)]
+    if reading.checks:
+        tally = {
+            status: sum(c.status == status for c in reading.checks)
+            for status in ("pass", "fail", "warn", "not-run")
+        }
+        words = {"pass": "passed", "fail": "failed", "warn": "with a warning", "not-run": "not run"}
+        parts.append("checks: " + ", ".join(f"{n} {words[status]}" for status, n in tally.items() if n))
+    return "; ".join(parts) or "not described"
+
+
+def _headline(page: _Page, reading: Reading) -> None:
+    bound = reading.headline
+    if bound is None or bound.lower is None:
+        page.paragraph(headline_sentence(reading), most=2, look="label")
+        return
+    facts = [] if bound.level is None else [f"{level_text(bound.level)} {bound.kind}"]
+    facts += [] if reading.delta is None else [f"delta {exact_text(reading.delta)}"]
+    facts += [f"assuming a {bound.family} curve"] if bound.family else []
+    facts.append(method_words(bound.method))
+    line = f"epsilon at least {lower_text(bound.lower)}   ({', '.join(facts)})"
+    if reading.claimed is not None:
+        line += f"   claimed {upper_text(reading.claimed)}"
+    page.paragraph(line, most=3, look="label")
+
+
+def _posterior(page: _Page, reading: Reading) -> None:
+    if reading.posterior is not None:
+        page.paragraph(
+            f"posterior  {posterior_words(reading.posterior)}   (what this attack shows)", most=2, indent=2
+        )
+    elif reading.kind == "dp-estimate":
+        page.paragraph("posterior  none in this result", most=1, indent=2)
+
+
+@dataclass(frozen=True)
+class _Mark:
+    value: float | None
+    sign: str
+
+
+def _axis(page: _Page, reading: Reading) -> None:
+    """One line from 0 (or near the numbers) on: c claimed, | bound, ━ credible interval, • median."""
+    posterior = reading.posterior
+    lower = None if reading.headline is None else reading.headline.lower
+    ends = (None, None) if posterior is None else (posterior.lower, posterior.upper)
+    median = None if posterior is None else posterior.median
+    core = [value for value in (lower, median, *ends) if value is not None]
+    if not any(math.isfinite(value) for value in core):
+        return
+    low, high = epsilon_span(core, reading.claimed, zero_share=0.85)
+    columns = min(page.width - 4, LONGEST_AXIS)
+    axis = Axis(low, high, 0, columns - 1)
+    ticks = linear_ticks(low, high, min(8, columns // 8))
+    track = ["─"] * columns
+    track[0], track[-1] = "├", "┤"
+    for value, _ in ticks:
+        track[_column(axis, value)] = (
+            "┼" if 0 < _column(axis, value) < columns - 1 else track[_column(axis, value)]
+        )
+    if ends[0] is not None and ends[1] is not None:
+        for column in range(_column(axis, ends[0]), _column(axis, ends[1]) + 1):
+            track[column] = "━"
+    marks = [_Mark(lower, "|"), _Mark(reading.claimed, "c"), _Mark(median, "•")]
+    beyond = _put_marks(track, axis, marks)
+    page.raw("  " + _tick_line(axis, ticks, columns))
+    page.raw("  " + "".join(track))
+    page.raw("  " + _shortened_to(_axis_key(reading, marks, ends, beyond), page.width - 2), "quiet")
+
+
+def _column(axis: Axis, value: float) -> int:
+    return round(min(max(axis(value), axis.start), axis.end))
+
+
+def _put_marks(track: list[str], axis: Axis, marks: Sequence[_Mark]) -> set[str]:
+    """Put the signs on the track, each in a column of its own, in true order; return those off the axis."""
+    taken: dict[int, float] = {}
+    beyond = set()
+    for mark in marks:
+        if mark.value is None:
+            continue
+        if not axis.holds(mark.value):
+            beyond.add(mark.sign)
+            continue
+        column = _column(axis, mark.value)
+        if column in taken:
+            step = 1 if mark.value >= taken[column] else -1
+            step = step if 0 <= column + step < len(track) else -step
+            while column in taken and 0 <= column + step < len(track):
+                column += step
+        taken[column] = mark.value
+        track[column] = mark.sign
+    return beyond
+
+
+def _tick_line(axis: Axis, ticks: Sequence[tuple[float, str]], columns: int) -> str:
+    line = [" "] * columns
+    free = 0
+    for value, label in ticks:
+        start = min(max(_column(axis, value) - len(label) // 2, 0), columns - len(label))
+        if start >= free:
+            line[start : start + len(label)] = label
+            free = start + len(label) + 1
+    return "".join(line).rstrip()
+
+
+def _axis_key(
+    reading: Reading, marks: Sequence[_Mark], ends: tuple[float | None, float | None], beyond: set[str]
+) -> str:
+    names = {"|": "at least", "c": "claimed", "•": "median"}
+    parts = [
+        f"{mark.sign} {names[mark.sign]}" + (" (off this axis)" if mark.sign in beyond else "")
+        for mark in marks
+        if mark.value is not None
+    ]
+    if ends[0] is not None and ends[1] is not None:
+        parts.append("━ credible interval")
+    return "   ".join(parts)
+
+
+def _shortened_to(line: str, width: int) -> str:
+    return line if cells(line) <= width else _shortened(line, width)
+
+
+def _verdict(page: _Page, reading: Reading) -> None:
+    if reading.sentence is not None:
+        page.block("VERDICT", reading.sentence, most=3, look=reading.status)
+    why = []
+    if reading.status == "invalid-design":
+        why += [check.text for check in reading.checks if check.status == "fail"]
+    outcome = outcome_words(reading)
+    if outcome is not None:
+        why.append(outcome)
+    for expression, value in reading.conditions:
+        why.append(f"condition {show(expression)}: {CONDITION_WORDS[value]}")
+    if why:
+        page.block("why", "; ".join(why), most=2)
+
+
+def _notes(page: _Page, reading: Reading) -> None:
+    parts = []
+    note = caveat(reading)
+    if note is not None:
+        parts.append(note)
+    if reading.unchecked:
+        others = len(reading.unchecked) - 1
+        more = f" (and {others} more)" if others else ""
+        parts.append(f"Not checked: {reading.unchecked[0].text or reading.unchecked[0].id}{more}.")
+    lower = None if reading.headline is None else reading.headline.lower
+    if lower is not None and not reading.contradicted:
+        parts += reach_sentences(reading)[:1]
+    if parts:
+        page.block("note", " ".join(parts), most=4)
+    if reading.warnings:
+        others = len(reading.warnings) - 1
+        more = f" (+{others} more)" if others else ""
+        page.block("warning", f"{reading.warnings[0].id} {reading.warnings[0].text}{more}", most=2)
+
+
+def _plan(page: _Page, reading: Reading) -> None:
+    plan = reading.plan
+    assert plan is not None
+    page.paragraph(headline_sentence(reading), most=3, look="label")
+    if plan.perfect_attack_units is not None:
+        text = f"Even a perfect attack needs {count_text(plan.perfect_attack_units)}."
+        page.paragraph(text, most=2, indent=2)
+    names = list(dict.fromkeys(str(key) for row in plan.expected for key in row))
+    rows = [[_cell(row.get(name)) for name in names] for row in plan.expected[:PLAN_ROWS]]
+    table = [[name.replace("_", " ") for name in names], *rows]
+    if rows:
+        widths = [max(cells(row[i]) for row in table) for i in range(len(names))]
+        for row in table:
+            line = "  " + "  ".join(text.rjust(size) for text, size in zip(row, widths, strict=True))
+            page.raw(_shortened_to(line, page.width))
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return exact_text(value) if value == int(value) else f"{value:.3g}"
+    return "none" if value is None else count_text(value) if isinstance(value, int) else show(value, 16)
