@@ -720,6 +720,20 @@ def test_a_full_disk_exits_3_and_prints_the_result(monkeypatch):
     assert result.stderr.splitlines()[0] == "error: r.html: must be writable: No space left on device"
 
 
+@pytest.mark.parametrize(
+    ("error", "code"), [(KeyboardInterrupt, 130), (OSError(28, "No space left on device"), 3)]
+)
+def test_nothing_half_written_stays_behind(monkeypatch, error, code):
+    def interrupted(descriptor):
+        raise error
+
+    Path("r.html").write_text("old")
+    monkeypatch.setattr(os, "fsync", interrupted)
+    result = before_and_after(lambda: run(*COUNTS, *FAST, "--report", "r.html"))
+    assert result.exit_code == code
+    assert Path("r.html").read_text() == "old"
+
+
 def test_a_failing_renderer_leaves_no_report(monkeypatch):
     def broken(result):
         raise RuntimeError("no")
