@@ -41,6 +41,9 @@ def test_empty_input_gives_empty_output():
     assert core.beta_tails(nothing, nothing, nothing, nothing, n_threads=4).shape == (4, 0)
 
 
+@pytest.mark.filterwarnings(
+    "ignore:This process:DeprecationWarning"
+)  # newer Pythons warn of BLAS threads at fork
 def test_a_forked_child_computes_the_same(cases):
     expected = core.beta_tails(*cases, n_threads=2)
     child = os.fork()

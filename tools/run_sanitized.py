@@ -63,7 +63,9 @@ def preload(libraries: tuple[str, ...]) -> str:
     """Paths of the sanitizer's run-time libraries of the compiler in use."""
     compiler = os.environ.get("CXX", "c++")
     paths = [
-        subprocess.run([compiler, f"-print-file-name={name}"], check=True, capture_output=True, text=True).stdout.strip()
+        subprocess.run(
+            [compiler, f"-print-file-name={name}"], check=True, capture_output=True, text=True
+        ).stdout.strip()
         for name in libraries
     ]
     return ":".join(paths)
@@ -89,7 +91,9 @@ def python_tests(name: str) -> None:
         "TSAN_OPTIONS": "halt_on_error=1",
         "OPENBLAS_NUM_THREADS": "1",
     }
-    check = f"import auditkit; built = auditkit.build_config()['sanitize']; assert built == {sanitizers!r}, built"
+    check = (
+        f"import auditkit; built = auditkit.build_config()['sanitize']; assert built == {sanitizers!r}, built"
+    )
     run([python, "-P", "-c", check], **environment)
     run([python, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", *PYTHON_TESTS], **environment)
 
@@ -100,7 +104,9 @@ def main() -> int:
     parser.add_argument("--cxx-only", action="store_true", help="leave the Python tests out")
     arguments = parser.parse_args()
     if shutil.which(tool("cmake")) is None:
-        raise SystemExit("run_sanitized: cmake was not found; install with: pip install -c ci/constraints.txt -e '.[dev]'")
+        raise SystemExit(
+            "run_sanitized: cmake was not found; install with: pip install -c ci/constraints.txt -e '.[dev]'"
+        )
     for name in [arguments.only] if arguments.only else SANITIZERS:
         start = time.monotonic()
         try:

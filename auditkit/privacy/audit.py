@@ -16,10 +16,10 @@ import numpy as np
 from auditkit.errors import InputError, show
 from auditkit.privacy import checks, curves, methods
 from auditkit.privacy.conditions import ParsedCondition, evaluate, parse_condition
-from auditkit.privacy.epsilon._inputs import check_alpha, check_whole_seed
+from auditkit.privacy.epsilon import _bound_inputs as check
 from auditkit.privacy.evidence import Evidence
 from auditkit.privacy.methods import OperatingPoint, Question
-from auditkit.privacy.numbers import one_delta, one_epsilon, round_down, round_up
+from auditkit.privacy.numbers import one_epsilon, round_down, round_up
 from auditkit.results import (
     Assumption,
     Check,
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 
 _DRAWN_SEEDS = 2**31
+_POSTERIOR_INDEPENDENCE = Assumption(
+    "posterior-independent-units",
+    "the posterior takes the outcomes as independent, which units of one training run need not be",
+)
 
 
 def dp_estimate(
@@ -208,12 +212,12 @@ def _check_request(
     claim = None if claimed_epsilon is None else one_epsilon(claimed_epsilon, "claimed_epsilon")
     expressions = (fail_on,) if isinstance(fail_on, str) else tuple(fail_on)
     return _Request(
-        delta=one_delta(delta),
-        alpha=check_alpha(alpha),
+        delta=check.delta(delta),
+        alpha=check.alpha(alpha),
         claimed_epsilon=claim,
-        methods=methods.chosen_methods(evidence, inference, delta=one_delta(delta)),
+        methods=methods.chosen_methods(evidence, inference, delta=check.delta(delta)),
         verify=verify,
-        seed=secrets.randbelow(_DRAWN_SEEDS) if seed is None else check_whole_seed(seed),
+        seed=secrets.randbelow(_DRAWN_SEEDS) if seed is None else check.seed(seed),
         conditions=tuple(parse_condition(expression) for expression in expressions),
     )
 
@@ -230,13 +234,13 @@ def _run_checks(
     question: Question, request: _Request, detectable: float, point: OperatingPoint | None
 ) -> dict[str, Check]:
     evidence = question.evidence
-    detections, shuffles, shuffled_units = methods.count_null_detections(question)
+    detections, repeats, units_each = methods.count_null_detections(question)
     done = [
         checks.bit_count(evidence),
         checks.units(evidence),
         checks.sample_size(evidence),
         checks.ties(evidence),
-        checks.permutation_null(detections, shuffles, alpha=question.alpha, shuffled_units=shuffled_units),
+        checks.permutation_null(detections, repeats, alpha=question.alpha, units_each=units_each),
         checks.detectable_limit(detectable, delta=request.delta, claimed_epsilon=request.claimed_epsilon),
         checks.delta_size(evidence, delta=request.delta),
         checks.blind_baseline(evidence),
@@ -264,7 +268,7 @@ def _figures(
     elif counts is not None:
         roc = curves.roc_figure_from_counts(counts, alpha=alpha)
     deltas = curves.delta_grid(request.delta)
-    lower, simultaneous = methods.lower_curve(question, headline, deltas)
+    lower = methods.lower_curve(question, headline, deltas)
     claim = request.claimed_epsilon
     return {
         "posterior": None
@@ -274,9 +278,7 @@ def _figures(
         "epsilon_delta": curves.epsilon_delta_figure(
             deltas,
             lower,
-            headline=headline,
-            method=request.methods[0],
-            simultaneous=simultaneous,
+            kind=headline.kind,
             posterior=_posterior(point, deltas),
             alpha=alpha,
         ),
@@ -415,7 +417,8 @@ def _sentence(answer: _Answer, evidence: Evidence, lower: float, conditions: tup
 
 def _assumptions(answer: _Answer, evidence: Evidence) -> tuple[Assumption, ...]:
     found: dict[str, Assumption] = {}
-    for assumption in (*evidence.assumptions, *answer.headline.assumptions):
+    beside = (_POSTERIOR_INDEPENDENCE,) if answer.posterior and evidence.design == "one-run" else ()
+    for assumption in (*evidence.assumptions, *answer.headline.assumptions, *beside):
         found.setdefault(assumption.id, assumption)
     return tuple(found.values())
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from auditkit.privacy.evidence import Evidence
 from auditkit.privacy.numbers import binomial_tail, round_up
-from auditkit.results import Check
+from auditkit.results import Check, CheckStatus
 
 HARD_CHECKS = frozenset({"bit-count", "permutation-null", "blind-baseline"})
 """Checks whose failure makes the design invalid."""
@@ -38,14 +38,14 @@ def bit_count(evidence: Evidence) -> Check:
         return Check(name, "not-run", "the bits of canaries without a guess are not among the counts")
     n = evidence.n_units
     p_value = min(1.0, 2.0 * min(binomial_tail(n_in, n, 0.5), binomial_tail(n - n_in, n, 0.5)))
-    status = "fail" if p_value < 1e-4 else "warn" if p_value < 0.01 else "pass"
+    status: CheckStatus = "fail" if p_value < 1e-4 else "warn" if p_value < 0.01 else "pass"
     judgement = {
         "fail": "fair coins would hardly ever do this: the coins or the bookkeeping are broken",
         "warn": "unusual for fair coins",
         "pass": "as fair coins would have it",
     }[status]
     text = f"{n_in:,} of {n:,} canaries are members: {judgement} (p = {p_value:.2g})"
-    return Check(name, status, text, {"members": n_in, "units": n, "p_value": p_value})  # type: ignore[arg-type]
+    return Check(name, status, text, {"members": n_in, "units": n, "p_value": p_value})
 
 
 def units(evidence: Evidence) -> Check:
@@ -155,39 +155,39 @@ def no_posterior(evidence: Evidence) -> Check:
     return Check("posterior", "not-run", text)
 
 
-def permutation_null(detections: int, shuffles: int, *, alpha: float, shuffled_units: int) -> Check:
-    """Whether the headline method finds a leak in shuffled bits no more often than its level allows.
+def permutation_null(detections: int, repeats: int, *, alpha: float, units_each: int) -> Check:
+    """Whether the headline method finds a leak in random bits no more often than its level allows.
 
     Parameters
     ----------
     detections : int
-        Shuffles in which the bound was above 0.
-    shuffles : int
-        All shuffles; 0 when there were no scores to shuffle against.
+        Repeats in which the bound was above 0.
+    repeats : int
+        All repeats; 0 when there were no scores to pair with random bits.
     alpha : float
         The error level of the bound.
-    shuffled_units : int
-        Units in each shuffle (a random part of very large audits).
+    units_each : int
+        Units in each repeat (a random part of very large audits).
 
     Notes
     -----
-    One-sided binomial test: p < 1e-6 fails, p < 0.01 warns. Shuffling makes scores and bits independent, so
-    an excess means that the bound does not hold for scores like these.
+    One-sided binomial test: p < 1e-6 fails, p < 0.01 warns. Random bits (shuffled, or fair coins tossed anew
+    in the one-run design) are independent of the scores, so an excess means that the bound does not hold for
+    scores like these.
     """
     name = "permutation-null"
-    if shuffles == 0:
-        return Check(name, "not-run", "counts carry no scores to shuffle the bits against")
-    p_value = binomial_tail(detections, shuffles, alpha)
-    status = "fail" if p_value < 1e-6 else "warn" if p_value < 0.01 else "pass"
-    judgement = "more than the level allows" if status != "pass" else f"the level allows {100 * alpha:g}%"
-    text = f"bits shuffled {shuffles} times: a leak shown {detections} times ({judgement})"
-    details = {
-        "detections": detections,
-        "shuffles": shuffles,
-        "units": shuffled_units,
-        "p_value": p_value,
-    }
-    return Check(name, status, text, details)  # type: ignore[arg-type]
+    if repeats == 0:
+        return Check(name, "not-run", "counts carry no scores to pair with random bits")
+    p_value = binomial_tail(detections, repeats, alpha)
+    status: CheckStatus = "fail" if p_value < 1e-6 else "warn" if p_value < 0.01 else "pass"
+    judgement = f"the level allows {100 * alpha:g}%"
+    if status != "pass":
+        judgement = f"more than the {100 * alpha:g}% that the level allows"
+    text = (
+        f"random bits in place of the true ones: a leak shown {detections} times in {repeats} ({judgement})"
+    )
+    details = {"detections": detections, "repeats": repeats, "units": units_each, "p_value": p_value}
+    return Check(name, status, text, details)
 
 
 def count_band_detections(

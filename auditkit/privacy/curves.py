@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auditkit.results import Counts, EpsilonBound
+from auditkit.results import BoundKind, Counts
 from auditkit.runtime import core
 
 if TYPE_CHECKING:
     from auditkit.privacy.epsilon.posterior import EpsilonPosterior
+    from auditkit.privacy.methods import LowerCurve
 
 _DENSITY_POINTS = 241
 _ROC_POINTS = 512
@@ -221,21 +222,19 @@ def clopper_pearson_upper(k: int, n: int, alpha: float) -> float:
 
 def epsilon_delta_figure(
     deltas: NDArray[np.float64],
-    lower: NDArray[np.float64] | None,
+    lower: LowerCurve,
     *,
-    headline: EpsilonBound,
-    method: str,
-    simultaneous: bool,
+    kind: BoundKind,
     posterior: EpsilonPosterior | None,
     alpha: float,
 ) -> dict[str, Any]:
     """Lower bound and posterior of epsilon against delta; `posterior` has `deltas` as its batch."""
     figure: dict[str, Any] = {
         "delta": deltas.tolist(),
-        "lower": None if lower is None else lower.tolist(),
-        "lower_kind": headline.kind,
-        "lower_method": method,
-        "lower_simultaneous": simultaneous,
+        "lower": lower.epsilon.tolist(),
+        "lower_kind": kind,
+        "lower_method": lower.method,
+        "lower_simultaneous": lower.simultaneous,
         "posterior_median": None,
         "posterior_low": None,
         "posterior_high": None,
@@ -266,4 +265,4 @@ def _thin(false: NDArray[np.int64], true: NDArray[np.int64]) -> NDArray[np.int64
     by_false = np.searchsorted(false, np.linspace(0, n_out, 150), side="right") - 1
     by_true = np.searchsorted(true, np.linspace(0, n_in, 150), side="left")
     kept = np.unique(np.concatenate((by_decade, by_false, by_true, [0, false.size - 1])))
-    return np.minimum(kept, false.size - 1)
+    return kept.astype(np.int64)

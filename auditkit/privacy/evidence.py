@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from auditkit.errors import InputError, show
 from auditkit.io.arrays import check_scores, check_unit, read_scores
-from auditkit.privacy.epsilon._inputs import check_classes, check_counts
+from auditkit.privacy.epsilon import _assumptions as assume
+from auditkit.privacy.epsilon._inputs import check_counts
 from auditkit.results import Assumption, Counts
 
 Design = Literal["one-run", "independent", "post-hoc"]
@@ -23,19 +24,18 @@ _DESIGN_HINT = (
 )
 
 _DESIGN_ASSUMPTIONS = {
-    "one-run": Assumption(
-        "fair-coins",
-        "every canary was included by its own fair coin, tossed independently of everything else",
-    ),
-    "independent": Assumption(
-        "independent-units",
-        "the units are independent of each other: one training run, or one independent draw, each",
-    ),
+    "one-run": assume.FAIR_COINS,
+    "independent": assume.INDEPENDENT_UNITS,
     "post-hoc": Assumption(
         "exchangeable-members",
         "members and non-members were drawn alike, so that nothing but training tells them apart",
     ),
 }
+_UNIT_MEAN = Assumption(
+    "unit-mean",
+    "rows that share a unit carry one bit, which was checked, and count once, by the mean of their scores",
+    checked=True,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +154,7 @@ class Evidence:
         if design == "independent":
             if canaries is not None:
                 raise InputError("canaries: must be left out unless design is 'one-run'", id="AK-EV-011")
-            check_classes(*(np.asarray(n) for n in (tp, fn, fp, tn)))
+            _check_both_classes(tp + fn, fp + tn)
         else:
             canaries = guesses if canaries is None else _count("canaries", canaries)
             if guesses == 0 or canaries < guesses:
@@ -170,9 +170,7 @@ class Evidence:
             n_rows=guesses,
             assumptions=(
                 _DESIGN_ASSUMPTIONS[design],
-                Assumption(
-                    "rule-fixed", "the attack and its threshold were fixed before these outcomes were seen"
-                ),
+                assume.RULE_FIXED,
             ),
         )
 
@@ -229,20 +227,14 @@ class Evidence:
         n_rows = values.size
         assumptions = [
             _DESIGN_ASSUMPTIONS[design],
-            Assumption("direction-fixed", "higher scores mean member"),
+            assume.DIRECTION_FIXED,
         ]
         largest = 1
         if unit is not None:
             labels = check_unit(unit, n_rows)
             values, members, largest = _reduce_to_units(values, members, labels)
             if largest > 1:
-                assumptions.append(
-                    Assumption(
-                        "unit-mean",
-                        "rows that share a unit were scored once, by the mean of their scores",
-                        True,
-                    )
-                )
+                assumptions.append(_UNIT_MEAN)
         return cls(
             design=design,
             scores=_frozen(values),
@@ -270,6 +262,16 @@ def _count(name: str, value: ArrayLike) -> int:
     if array.ndim != 0:
         raise InputError(f"{name}: must be one number, not an array of shape {array.shape}", id="AK-DP-001")
     return int(array)
+
+
+def _check_both_classes(members: int, nonmembers: int) -> None:
+    for name, cells, count in (("members", "tp + fn", members), ("non-members", "fp + tn", nonmembers)):
+        if count == 0:
+            raise InputError(
+                f"{cells}: must be at least 1, not 0: there are no {name}",
+                id="AK-DP-002",
+                hint="epsilon compares two error rates, so both members and non-members are needed",
+            )
 
 
 def _frozen(array: NDArray[Any]) -> NDArray[Any]:

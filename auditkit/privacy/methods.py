@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from itertools import pairwise
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +37,9 @@ from auditkit.results import Counts, EpsilonBound
 CHOOSE_FRACTION = 0.25
 """Share of the units on which thresholds are chosen; the others certify."""
 
-_SHUFFLED_CANARIES = 4_000
+_TOSSED_CANARIES = 4_000
+_BUEHLER_CURVE_UNITS = 10_000
+_CURVE_STEP = 1e-3
 
 ALL_METHODS = (
     "buehler",
@@ -78,9 +82,10 @@ class OperatingPoint:
 
     counts: Counts
     threshold: float | None
-    region: str
+    region: Literal["below", "both"]
 
 
+Rates = NDArray[np.floating[Any]]
 Method = Callable[[Question, OperatingPoint | None], EpsilonBound]
 
 
@@ -92,7 +97,7 @@ def headline_method(evidence: Evidence) -> str:
 
 
 def methods_for(evidence: Evidence, *, delta: float) -> tuple[str, ...]:
-    """All methods that apply, the headline first: Katz's knows no delta, splits need two units of each class."""
+    """All methods that apply, the headline first. Katz knows no delta; splits need two units a class."""
     beside: tuple[str, ...]
     if evidence.design == "one-run":
         beside = ("one-run-fdp",)
@@ -210,28 +215,79 @@ def accuracy_counts(question: Question, point: OperatingPoint | None) -> Counts 
     return count_outcomes(evidence.scores[~chosen], evidence.bits[~chosen], threshold)
 
 
-def lower_curve(
-    question: Question, headline: EpsilonBound, deltas: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], bool]:
-    """The headline's bound at each delta, and whether all of them hold at once with the same confidence.
+@dataclass(frozen=True)
+class LowerCurve:
+    """Lower bounds of epsilon over a grid of deltas.
 
-    Bands hold for every delta together. The other two are computed again at each delta from the same counts,
-    and hold one at a time.
+    Attributes
+    ----------
+    epsilon : array, shape (n_deltas,)
+    method : str
+    simultaneous : bool
+        Whether all of them hold at once with the level's confidence, or one at a time.
     """
-    evidence = question.evidence
-    name = headline_method(evidence)
+
+    epsilon: NDArray[np.float64]
+    method: str
+    simultaneous: bool
+
+
+def lower_curve(question: Question, headline: EpsilonBound, deltas: NDArray[np.float64]) -> LowerCurve:
+    """The headline's bound at each delta, and whether all of them hold at once.
+
+    Bands hold for every delta together. The one-run and Buehler bounds are computed again from the same
+    counts; they hold one at a time. Beyond 10,000 units, where Buehler's bound takes long, the
+    Clopper-Pearson rectangle stands in, which holds for all deltas together.
+    """
+    evidence, name = question.evidence, headline_method(question.evidence)
     if name == "bands":
-        scores, bits = evidence.scores, evidence.bits
-        assert scores is not None and bits is not None
-        return np.asarray(band_epsilon(scores[bits], scores[~bits], deltas, question.alpha)[0]), True
-    if name == "buehler":
-        repeated = (replace(question, delta=float(delta)) for delta in deltas)
-        return np.array([_COUNT_METHODS[name](again, None).epsilon for again in repeated]), False
-    return _one_run_curve(headline, deltas, question.alpha), False
+        assert evidence.scores is not None and evidence.bits is not None
+        inside, outside = evidence.scores[evidence.bits], evidence.scores[~evidence.bits]
+        return LowerCurve(band_epsilon(inside, outside, deltas, question.alpha)[0], name, True)
+    if name == "one-run":
+        sizes = {key: headline.details[key] for key in ("canaries", "guesses", "correct")}
+        once = partial(one_run_bound, **sizes, alpha=question.alpha)
+        return LowerCurve(_falling_curve(once, deltas, question.delta), name, False)
+    counts = evidence.counts
+    assert counts is not None
+    if evidence.n_units > _BUEHLER_CURVE_UNITS:
+        rectangle = [_count_bound(clopper_pearson, counts, delta, question.alpha) for delta in deltas]
+        return LowerCurve(np.array([bound.epsilon for bound in rectangle]), "clopper-pearson", True)
+    once = partial(buehler, **counts.to_dict(), alpha=question.alpha)
+    return LowerCurve(_falling_curve(once, deltas, question.delta), name, False)
+
+
+def _falling_curve(
+    bound: Callable[..., EpsilonBound], deltas: NDArray[np.float64], exact_at: float
+) -> NDArray[np.float64]:
+    """`bound(delta=d).epsilon` for ascending deltas, computed where it changes by more than 0.001.
+
+    A bound at one delta holds at every smaller one, so between two computed points that differ by less the
+    one at the larger delta serves: valid, and at most 0.001 too small. At `exact_at` it is computed.
+    """
+    epsilon = np.full(deltas.size, np.nan)
+    stops = {0, deltas.size - 1, *np.flatnonzero(deltas == exact_at).tolist()}
+
+    def fill(first: int, last: int) -> None:
+        if last - first < 2:
+            return
+        if epsilon[first] - epsilon[last] <= _CURVE_STEP:
+            epsilon[first + 1 : last] = epsilon[last]
+            return
+        middle = (first + last) // 2
+        epsilon[middle] = bound(delta=float(deltas[middle])).epsilon
+        fill(first, middle)
+        fill(middle, last)
+
+    for place in stops:
+        epsilon[place] = bound(delta=float(deltas[place])).epsilon
+    for first, last in pairwise(sorted(stops)):
+        fill(first, last)
+    return np.minimum.accumulate(epsilon)
 
 
 def count_null_detections(question: Question) -> tuple[int, int, int]:
-    """How often the headline finds a leak in shuffled bits: detections, shuffles, units in each shuffle."""
+    """How often the headline finds a leak in random bits: detections, repeats, units in each repeat."""
     scores, bits = question.evidence.scores, question.evidence.bits
     if scores is None or bits is None:
         return 0, 0, 0
@@ -240,7 +296,7 @@ def count_null_detections(question: Question) -> tuple[int, int, int]:
             scores, bits, delta=question.delta, alpha=question.alpha, seed=question.seed
         )
         return detections, checks.SHUFFLES, shuffled_units
-    return _one_run_detections(question, scores, bits)
+    return _one_run_detections(question, scores)
 
 
 def chosen_size(n: int) -> int:
@@ -251,7 +307,8 @@ def chosen_size(n: int) -> int:
 def chosen_units(n: int, seed: int) -> NDArray[np.bool_]:
     """A random quarter of `n` units as a mask, drawn without looking at the bits.
 
-    The very split of `one_run_score_bound` with the same seed, so that bound and posterior speak of the same units.
+    The very split of `one_run_score_bound` with the same seed, so that bound and posterior speak of the same
+    units.
     """
     mask = np.zeros(n, np.bool_)
     mask[np.random.default_rng(seed).permutation(n)[: chosen_size(n)]] = True
@@ -297,55 +354,43 @@ def _outcomes_at_thresholds(
     return ordered[starts], members_below, n_out - (starts - members_below)
 
 
-def _log_ratio_bound(
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    variance_x: NDArray[np.float64],
-    variance_y: NDArray[np.float64],
-    delta: float,
-) -> NDArray[np.float64]:
+def _log_ratio_bound(x: Rates, y: Rates, variance_x: Rates, variance_y: Rates, delta: float) -> Rates:
     room = np.maximum(1.0 - delta - x, 1e-300)
-    return np.log(room / y) - 1.645 * np.sqrt(variance_x / room**2 + variance_y / y**2)
+    deviation = np.sqrt(variance_x / room**2 + variance_y / y**2)
+    return np.asarray(np.log(room / y) - 1.645 * deviation)
 
 
-def _one_run_detections(
-    question: Question, scores: NDArray[np.float64], bits: NDArray[np.bool_]
-) -> tuple[int, int, int]:
+def _one_run_detections(question: Question, scores: NDArray[np.float64]) -> tuple[int, int, int]:
+    """Coins are tossed anew: shuffles would keep a chance surplus of members in every repeat."""
     generator = np.random.default_rng([question.seed, 0x5E0F])
-    if scores.size > _SHUFFLED_CANARIES:
-        part = generator.choice(scores.size, _SHUFFLED_CANARIES, replace=False)
-        scores, bits = scores[part], bits[part]
-    shuffled = bits.copy()
+    if scores.size > _TOSSED_CANARIES:
+        scores = generator.choice(scores, _TOSSED_CANARIES, replace=False)
     detections = 0
-    for repeat in range(checks.SHUFFLES):
-        generator.shuffle(shuffled)
+    for _ in range(checks.SHUFFLES):
+        coins = generator.integers(0, 2, scores.size, dtype=np.int8).astype(np.bool_)
         found = one_run_score_bound(
             scores,
-            shuffled,
+            coins,
             delta=question.delta,
             alpha=question.alpha,
-            seed=repeat,
+            seed=int(generator.integers(2**31)),
             choose_fraction=CHOOSE_FRACTION,
         )
         detections += found.epsilon > 0
     return detections, checks.SHUFFLES, scores.size
 
 
-def _one_run_curve(headline: EpsilonBound, deltas: NDArray[np.float64], alpha: float) -> NDArray[np.float64]:
-    numbers = {name: headline.details[name] for name in ("canaries", "guesses", "correct")}
-    return np.array([one_run_bound(**numbers, delta=float(d), alpha=alpha).epsilon for d in deltas])
-
-
-def _count_arguments(question: Question, counts: Counts | None) -> dict[str, Any]:
-    if counts is None:
-        raise InputError("counts: must be there for this method", id="AK-AU-006")
-    return {**counts.to_dict(), "delta": question.delta, "alpha": question.alpha}
+def _count_bound(
+    function: Callable[..., EpsilonBound], counts: Counts, delta: float, alpha: float
+) -> EpsilonBound:
+    return function(**counts.to_dict(), delta=float(delta), alpha=alpha)
 
 
 def _from_counts(function: Callable[..., EpsilonBound]) -> Method:
     def run(question: Question, point: OperatingPoint | None) -> EpsilonBound:
         counts = question.evidence.counts if point is None else point.counts
-        return function(**_count_arguments(question, counts))
+        assert counts is not None
+        return _count_bound(function, counts, question.delta, question.alpha)
 
     return run
 
@@ -383,9 +428,11 @@ def _one_run_counts(function: Callable[..., EpsilonBound]) -> Method:
 
 def _one_run_scores(family: str | None) -> Method:
     def run(question: Question, _: OperatingPoint | None) -> EpsilonBound:
+        scores, bits = question.evidence.scores, question.evidence.bits
+        assert scores is not None and bits is not None
         return one_run_score_bound(
-            question.evidence.scores,
-            question.evidence.bits,
+            scores,
+            bits,
             delta=question.delta,
             alpha=question.alpha,
             seed=question.seed,

@@ -8,18 +8,17 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from auditkit.errors import InputError, show
-from auditkit.privacy.epsilon._inputs import check_alpha, check_values
-from auditkit.privacy.epsilon.bounds import buehler
-from auditkit.privacy.epsilon.one_run import one_run_bound
+from auditkit.privacy.epsilon import _bound_inputs as check
+from auditkit.privacy.epsilon.bounds import buehler, clopper_pearson
+from auditkit.privacy.epsilon.one_run import one_run_bound, one_run_p_value
 from auditkit.privacy.methods import CHOOSE_FRACTION, chosen_size
-from auditkit.privacy.numbers import binomial_tail, one_delta, one_epsilon, round_up
-from auditkit.results import Assumption, AuditPlan, Note
+from auditkit.privacy.numbers import binomial_tail, one_epsilon, round_up
+from auditkit.results import Assumption, AuditPlan, EpsilonBound, Note
 from auditkit.runtime import core
 
-SIZE_LIMIT = 1_000_000
-"""No plan looks at more units than this."""
+SIZE_LIMIT = {"one-run": 1_000_000, "independent": 30_000}
+"""The most units that a plan looks at."""
 
-_LADDER = (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
 _STEP = 1.3
 
 
@@ -73,10 +72,8 @@ def plan_audit(
     the claim, so they are at most a little too small. Sizes come from a ladder refined by bisection; powers
     saw-tooth in the size, so somewhat smaller ones may serve too. Takes a second or two.
     """
-    claim, small = one_epsilon(claimed_epsilon, "claimed_epsilon"), one_delta(delta)
-    level, wanted = check_alpha(alpha), check_values(power, "power")
-    if wanted.ndim != 0 or not 0.0 < float(wanted) < 1.0:
-        raise InputError(f"power: must be one number in (0, 1), not {show(power)}", id="AK-PL-002")
+    claim, small = one_epsilon(claimed_epsilon, "claimed_epsilon"), check.delta(delta)
+    level, wanted = check.alpha(alpha), check.open_unit("power", power, id="AK-PL-002")
     true = (2.0 * claim or 1.0) if true_epsilon is None else one_epsilon(true_epsilon, "true_epsilon")
     if true <= claim:
         raise InputError(f"true_epsilon: must be above the claim, {claim:g}, not {true:g}", id="AK-PL-003")
@@ -86,22 +83,23 @@ def plan_audit(
         )
     question = claim, small, level, 1.0 / (1.0 + math.exp(-true))
     model: _Planned = _OneRun(*question) if design == "one-run" else _Independent(*question)
-    perfect = _least(lambda n: model.perfect(n) > claim, start=2)
+    limit = SIZE_LIMIT[design]
+    perfect = _least(model.possible, start=2, limit=limit)
     units = None
     if perfect is not None:
-        units = _least(lambda n: model.power(n) >= float(wanted), start=perfect)
+        units = _least(lambda n: model.power(n) >= wanted, start=perfect, limit=limit)
     return AuditPlan(
         claimed_epsilon=claim,
         true_epsilon=true,
         delta=small,
         design=design,
         alpha=level,
-        power=float(wanted),
+        power=wanted,
         units=units,
         perfect_attack_units=perfect,
-        expected=tuple(_row(model, n) for n in _LADDER),
+        expected=tuple(_row(model, n) for n in model.ladder),
         assumptions=_assumptions(design, true),
-        warnings=_warnings(perfect, units, claim),
+        warnings=_warnings(perfect, units, claim, limit),
     )
 
 
@@ -118,12 +116,23 @@ class _Model:
 class _OneRun(_Model):
     """`n` canaries, of which those that certify are all guessed."""
 
+    ladder = (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
+
     def _bound(self, n: int, correct: int) -> float:
+        sizes = {"canaries": n - chosen_size(n), "guesses": n - chosen_size(n), "correct": correct}
+        return one_run_bound(**sizes, delta=self.delta, alpha=self.alpha).epsilon
+
+    def _contradicts(self, n: int, correct: int) -> bool:
+        """Whether the bound exceeds the claim: the test that the bound inverts, at the claim itself."""
         guessed = n - chosen_size(n)
-        found = one_run_bound(
-            canaries=guessed, guesses=guessed, correct=correct, delta=self.delta, alpha=self.alpha
+        p_value = one_run_p_value(
+            canaries=guessed, guesses=guessed, correct=correct, epsilon=self.claim, delta=self.delta
         )
-        return found.epsilon
+        return p_value < self.alpha
+
+    def possible(self, n: int) -> bool:
+        """Whether a perfect attack exceeds the claim."""
+        return self._contradicts(n, n - chosen_size(n))
 
     def perfect(self, n: int) -> float:
         """The bound when every guess is right."""
@@ -135,49 +144,65 @@ class _OneRun(_Model):
 
     def power(self, n: int) -> float:
         """Probability that the bound exceeds the claim."""
-        guessed = n - chosen_size(n)
-        if self._bound(n, guessed) <= self.claim:
+        if not self.possible(n):
             return 0.0
-        least = _bisect(lambda correct: self._bound(n, correct) > self.claim, 0, guessed)
+        guessed = n - chosen_size(n)
+        least = _bisect(lambda correct: self._contradicts(n, correct), -1, guessed)
         return binomial_tail(least, guessed, self.accuracy)
 
 
 class _Independent(_Model):
     """`n` training runs: the larger half members, the others not."""
 
-    def _bound(self, n: int, errors: int) -> float:
+    ladder = (30, 100, 300, 1_000, 3_000, 10_000)
+
+    def _bound(self, n: int, errors: int, method: Callable[..., EpsilonBound] = buehler) -> float:
         members, others = n - n // 2, n // 2
         wrong = min(errors, others)
-        found = buehler(
-            tp=members - wrong,
-            fn=wrong,
-            fp=wrong,
-            tn=others - wrong,
-            delta=self.delta,
-            alpha=self.alpha,
-        )
-        return found.epsilon
+        counts = {"tp": members - wrong, "fn": wrong, "fp": wrong, "tn": others - wrong}
+        return method(**counts, delta=self.delta, alpha=self.alpha).epsilon
+
+    def possible(self, n: int) -> bool:
+        """Whether a perfect attack exceeds the claim."""
+        return self._bound(n, 0) > self.claim
 
     def perfect(self, n: int) -> float:
         """The bound when every guess is right."""
         return self._bound(n, 0)
 
     def typical(self, n: int) -> float:
-        """The bound when as many guesses are wrong as are to be expected, rounded up."""
+        """The bound when as many guesses are wrong as expected, rounded up."""
         return self._bound(n, math.ceil((1.0 - self.accuracy) * (n // 2)))
 
     def power(self, n: int) -> float:
         """Probability of outcomes at least as extreme as the weakest symmetric one above the claim."""
-        members, others = n - n // 2, n // 2
-        if self._bound(n, 0) <= self.claim:
+        most = self._most_errors(n)
+        if most < 0:
             return 0.0
-        most = _bisect(lambda errors: self._bound(n, errors) <= self.claim, 0, others) - 1
+        members, others, wrong = n - n // 2, n // 2, 1.0 - self.accuracy
         stairs = core.buehler_staircase(members - most, most, most, others - most, self.delta)
-        wrong = 1.0 - self.accuracy
         return float(core.staircase_probability(stairs, others, wrong, wrong))
+
+    def _most_errors(self, n: int) -> int:
+        """The most errors of each kind with which the bound still exceeds the claim; -1 if not even none.
+
+        The search starts from the Clopper-Pearson bound, which costs next to nothing and is close.
+        """
+        if not self.possible(n):
+            return -1
+        near = _bisect(lambda errors: self._bound(n, errors, clopper_pearson) <= self.claim, -1, n // 2) - 1
+        most = max(near, 0)
+        while most > 0 and self._bound(n, most) <= self.claim:
+            most -= 1
+        while self._bound(n, most + 1) > self.claim:
+            most += 1
+        return most
 
 
 class _Planned(Protocol):
+    @property
+    def ladder(self) -> tuple[int, ...]: ...
+    def possible(self, n: int) -> bool: ...
     def perfect(self, n: int) -> float: ...
     def typical(self, n: int) -> float: ...
     def power(self, n: int) -> float: ...
@@ -192,13 +217,13 @@ def _row(model: _Planned, n: int) -> dict[str, float]:
     }
 
 
-def _least(reached: Callable[[int], bool], *, start: int) -> int | None:
+def _least(reached: Callable[[int], bool], *, start: int, limit: int) -> int | None:
     """The least size from `start` that reaches its goal: first on a ladder, then by bisection."""
     if reached(start):
         return start
     below, size = start, start
-    while size < SIZE_LIMIT:
-        size = min(SIZE_LIMIT, math.ceil(_STEP * size))
+    while size < limit:
+        size = min(limit, math.ceil(_STEP * size))
         if reached(size):
             return _bisect(reached, below, size)
         below = size
@@ -233,12 +258,10 @@ def _assumptions(design: str, true_epsilon: float) -> tuple[Assumption, ...]:
     )
 
 
-def _warnings(perfect: int | None, units: int | None, claim: float) -> tuple[Note, ...]:
+def _warnings(perfect: int | None, units: int | None, claim: float, limit: int) -> tuple[Note, ...]:
     if perfect is None:
-        text = (
-            f"no audit of up to {SIZE_LIMIT:,} units can exceed {round_up(claim)}: the delta term forbids it"
-        )
+        text = f"no audit of up to {limit:,} units can exceed {round_up(claim)}: the delta term forbids it"
         return (Note("plan-impossible", text),)
     if units is None:
-        return (Note("plan-unreached", f"the power is not reached with up to {SIZE_LIMIT:,} units"),)
+        return (Note("plan-unreached", f"the power is not reached with up to {limit:,} units"),)
     return ()

@@ -11,7 +11,7 @@ from auditkit.report.numbers import exact_text, superscript
 
 @dataclass(frozen=True)
 class Axis:
-    """Maps values to coordinates; values outside are put just beyond the edge, where the plot area hides them."""
+    """Maps values to coordinates; values outside land just beyond the edge, where they are hidden."""
 
     low: float
     high: float
@@ -55,7 +55,7 @@ def nice_step(rough: float) -> float:
 
 
 def _log_ticks(low: float, high: float, most: int) -> list[tuple[float, str]]:
-    """Powers of ten, every k-th of them where there are many; over less than two decades also twice and five times."""
+    """Powers of ten, every k-th where there are many; over at most two decades also twice and five times."""
     first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
     stride = max(1, math.ceil((last - first + 1) / most))
     factors = ("1", "2", "5") if last - first <= 2 else ("1",)

@@ -1,10 +1,11 @@
-"""The pictures of a privacy audit: posterior of epsilon, ROC curve, epsilon against delta, and the one-line strip."""
+"""The pictures of a privacy audit: posterior of epsilon, ROC curve, epsilon against delta, one-line strip."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from auditkit.report.axes import Axis, decade_ceiling, decade_floor, epsilon_span, nice_step
 from auditkit.report.escape import Markup, join
@@ -46,7 +47,7 @@ _LINES = {"ink": "s ink", "orange": "s orange dash", "blue": "s blue thin"}
 
 @dataclass(frozen=True)
 class Marks:
-    """What is marked in every picture: the headline bound with its words, the claim, and the delta of both."""
+    """What every picture marks: the headline bound with its words, the claim, and the delta of both."""
 
     lower: float | None
     lower_words: str
@@ -72,7 +73,16 @@ def posterior_chart(data: PosteriorFigure, marks: Marks) -> Markup:
     frame = Frame(axis, y, "epsilon", y_ticks=False)
     density = frame.inside(_posterior_body(data, axis, y, interval))
     description = _posterior_description(data, marks)
-    return figure(y.start + 48, "Posterior of epsilon", description, key, frame.draw(), density, labels)
+    return figure(
+        y.start + 48,
+        "Posterior of epsilon",
+        description,
+        key,
+        frame.draw(),
+        density,
+        labels,
+        _atom_bar(data, axis, y),
+    )
 
 
 def _posterior_body(data: PosteriorFigure, x: Axis, y: Axis, interval: tuple[float, float] | None) -> Markup:
@@ -83,9 +93,15 @@ def _posterior_body(data: PosteriorFigure, x: Axis, y: Axis, interval: tuple[flo
         if shaded:
             parts.append(area([(shaded[0][0], y.start), *shaded, (shaded[-1][0], y.start)], "f blue"))
     parts.append(curve(points, "s blue"))
-    if data.atom > 0:
-        parts.append(line(x(0.0), y.start, x(0.0), y.start + min(data.atom, 1.0) * (y.end - y.start), "atom"))
     return join(parts)
+
+
+def _atom_bar(data: PosteriorFigure, x: Axis, y: Axis) -> Markup:
+    """The mass at 0 as a bar (full height is 1) just beside 0, so that a bound at 0 does not hide it."""
+    if data.atom <= 0:
+        return Markup()
+    beside = x(0.0) - 5.5
+    return line(beside, y.start, beside, y.start + min(data.atom, 1.0) * (y.end - y.start), "atom")
 
 
 def _between(points: Sequence[Point], left: float, right: float) -> list[Point]:
@@ -93,7 +109,7 @@ def _between(points: Sequence[Point], left: float, right: float) -> list[Point]:
     inside = [point for point in points if left <= point[0] <= right]
     ends = []
     for edge in (left, right):
-        for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+        for (x0, y0), (x1, y1) in pairwise(points):
             if x0 < edge < x1:
                 ends.append((edge, y0 + (y1 - y0) * (edge - x0) / (x1 - x0)))
     return sorted({*inside, *ends}, key=lambda point: point[0])
@@ -313,7 +329,7 @@ def delta_chart(data: DeltaFigure, marks: Marks) -> Markup:
         inside.append(area(edge, "f blue"))
     for values, class_ in ((data.median, "s blue dash"), (data.lower, "s ink")):
         if values is not None:
-            inside.append(_line_or_mark(_points(data, values, x, y), class_))
+            inside += [_line_or_mark(run, class_) for run in _finite_runs(data, values, x, y)]
     if marks.delta is not None and x.holds(marks.delta):
         if marks.lower is not None:
             on_top.append(circle(x(marks.delta), y(marks.lower), "m ink"))
@@ -331,7 +347,26 @@ def delta_chart(data: DeltaFigure, marks: Marks) -> Markup:
 
 
 def _points(data: DeltaFigure, values: Sequence[float], x: Axis, y: Axis) -> list[Point]:
-    return [(x(delta), y(value)) for delta, value in zip(data.delta, values, strict=True)]
+    """A curve as an outline; it goes to infinity straight up, at the last delta where it is finite."""
+    points: list[Point] = []
+    for index, (delta, value) in enumerate(zip(data.delta, values, strict=True)):
+        before = values[index - 1] if index else value
+        if math.isfinite(before) != math.isfinite(value):
+            at = delta if math.isfinite(value) else data.delta[index - 1]
+            points.append((x(at), y(math.inf)))
+        points.append((x(delta), y(value)))
+    return points
+
+
+def _finite_runs(data: DeltaFigure, values: Sequence[float], x: Axis, y: Axis) -> list[list[Point]]:
+    """The stretches in which a curve is finite."""
+    runs: list[list[Point]] = [[]]
+    for delta, value in zip(data.delta, values, strict=True):
+        if math.isfinite(value):
+            runs[-1].append((x(delta), y(value)))
+        elif runs[-1]:
+            runs.append([])
+    return [run for run in runs if run]
 
 
 def _line_or_mark(points: Sequence[Point], class_: str) -> Markup:
@@ -379,6 +414,8 @@ def _delta_entries(data: DeltaFigure, marks: Marks) -> list[Entry]:
 def _delta_description(data: DeltaFigure, marks: Marks) -> str:
     ends = f"delta from {superscript(exact_text(data.delta[0]))} to {superscript(exact_text(data.delta[-1]))}"
     parts = [f"epsilon against delta, {ends}"]
+    if not all(math.isfinite(v) for values in (data.lower, data.median) for v in values or ()):
+        parts.append("infinite where a line is missing")
     if data.lower is not None:
         parts.append(
             f"{data.lower_kind} lower bound from {lower_text(data.lower[0])} to {lower_text(data.lower[-1])}"
@@ -391,7 +428,7 @@ def _delta_description(data: DeltaFigure, marks: Marks) -> str:
 
 
 def strip_chart(interval: tuple[float, float] | None, median: float | None, marks: Marks) -> Markup:
-    """One axis with everything on it: the bound as a ray (at least), the credible interval, its median, the claim."""
+    """One axis with everything on it: the bound as a ray, the credible interval, its median, the claim."""
     core = [value for value in (marks.lower, median, *(interval or ())) if value is not None]
     low, high = epsilon_span(core, marks.claimed, zero_share=0.85)
     axis = Axis(low, high, 24, WIDTH - 24)
@@ -406,7 +443,9 @@ def strip_chart(interval: tuple[float, float] | None, median: float | None, mark
         parts.append(line(axis(value), base, axis(value), base + 5, "a"))
         parts.append(text(axis(value), base + 22, words, anchor="middle"))
     if interval is not None:
-        parts.append(line(_clamped(axis, interval[0]), middle, _clamped(axis, interval[1]), middle, "bar blue"))
+        parts.append(
+            line(_clamped(axis, interval[0]), middle, _clamped(axis, interval[1]), middle, "bar blue")
+        )
     if marks.lower is not None and axis.holds(marks.lower):
         parts.append(line(axis(marks.lower), base, axis.end, base, "s ink"))
     dot = circle(axis(median), middle, "m blue") if median is not None and axis.holds(median) else Markup()

@@ -1,4 +1,4 @@
-"""Building markup so that text can never become markup: plain `str` is always escaped, only `Markup` is not."""
+"""Text never becomes markup here: plain `str` is always escaped, only `Markup` is not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Markup(str):
 
 
 def esc(value: object, limit: int = TEXT_LIMIT) -> Markup:
-    """`value` as markup: `Markup` as it is, anything else as text, its hostile characters spelled out and escaped.
+    """`value` as markup: `Markup` as it is, anything else as text with its hostile characters spelled out.
 
     Parameters
     ----------
@@ -44,10 +44,10 @@ def element(tag: str, /, *children: object, **attributes: object) -> Markup:
     tag : str
         Written by us, never taken from data.
     *children : object
-        Content, escaped unless it is markup. Without any the element closes itself (SVG, and void HTML elements).
+        Content, escaped unless it is markup. Without any the element closes itself (SVG, void HTML elements).
     **attributes : object
-        Values are escaped; None leaves the attribute out. A trailing underscore is dropped (``class_``), others
-        become hyphens (``aria_label``).
+        Values are escaped; None leaves the attribute out. A trailing underscore is dropped (``class_``),
+        others become hyphens (``aria_label``).
     """
     opening = tag + "".join(
         f' {name.rstrip("_").replace("_", "-")}="{esc(value)}"'

@@ -1,4 +1,4 @@
-"""The result as Markdown, for pull requests and model cards: plain tables, no HTML, hostile characters escaped."""
+"""The result as Markdown, for pull requests and model cards: plain tables, no HTML, everything escaped."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def render_markdown(result: Mapping[str, Any]) -> str:
     Returns
     -------
     str
-        Text that ends with a line break. Names and sentences from the result are escaped: they cannot become links,
-        images, mentions, HTML or table cells.
+        Text that ends with a line break. Names and sentences from the result are escaped: they cannot become
+        links, images, mentions, HTML or table cells.
 
     Raises
     ------

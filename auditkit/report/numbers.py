@@ -1,7 +1,7 @@
 """Numbers for people: three significant digits, rounded to the side on which the statement stays true.
 
-The exact values stay in the JSON. "Exact" means the shortest decimal that reads back as the same double, so 0.29 is
-shown as 0.29 and not as 0.289.
+The exact values stay in the JSON. A double is taken for the shortest decimal that reads back as it, so 0.29
+is shown as 0.29 and not as 0.289.
 """
 
 from __future__ import annotations
@@ -53,10 +53,18 @@ def level_text(level: float) -> str:
 
 
 def percent_text(value: float, rounding: str = "nearest") -> str:
-    """A share in per cent, rounded down (``lower``), up (``upper``) or to the nearest."""
-    percent = Decimal(repr(float(value))) * 100
+    """A share in per cent, rounded down (``lower``), up (``upper``) or to the nearest.
+
+    Only 1 is 100%: what is a little less is rounded down. Shares below a thousandth stay shares: 3×10⁻⁶.
+    """
     mode = {"lower": ROUND_FLOOR, "upper": ROUND_CEILING, "nearest": ROUND_HALF_EVEN}[rounding]
-    return _plain(_quantized(percent, DIGITS, mode)) + "%"
+    number = Decimal(repr(float(value)))
+    if 0 < number < Decimal("0.001"):
+        return superscript(_plain(_quantized(number, DIGITS, mode)))
+    percent = _quantized(number * 100, DIGITS, mode)
+    if mode == ROUND_HALF_EVEN and percent == 100 and number < 1:
+        percent = _quantized(number * 100, DIGITS, ROUND_FLOOR)
+    return _plain(percent) + "%"
 
 
 def superscript(text: str) -> str:

@@ -1,7 +1,7 @@
-"""From a result dictionary to what a report needs: every field checked once, absent ones None, infinities as floats.
+"""From a result dictionary to what a report needs: fields are checked once, absent ones are None.
 
-A dictionary may come from a file of a stranger, so nothing is taken on trust: a field of the wrong type is refused by
-name, never skipped.
+A dictionary may come from a file of a stranger, so nothing is taken on trust: a field of the wrong type is
+refused by name, never skipped.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from auditkit.errors import InputError, show
 
@@ -56,7 +56,7 @@ class PosteriorFigure:
 
 @dataclass(frozen=True)
 class RocFigure:
-    """ROC points and, at the same thresholds, the corner of the confidence band that counts against the attack."""
+    """ROC points and, at the same thresholds, the corner of the band that counts against the attack."""
 
     fpr: tuple[float, ...]
     tpr: tuple[float, ...]
@@ -199,11 +199,11 @@ def read(result: Mapping[str, Any]) -> Reading:
         headline=first if first is not None and first.name == "epsilon" else None,
         posterior=next((bound for bound in estimates if bound.name == "epsilon_posterior"), None),
         bounds=_bounds(top, estimates),
-        delta=top.number("delta"),
-        alpha=top.number("alpha"),
+        delta=top.number("delta", 0, 1),
+        alpha=top.number("alpha", 0, 1),
         design=top.text("design"),
-        claimed=top.number("claimed_epsilon"),
-        detectable=top.number("detectable_epsilon"),
+        claimed=top.number("claimed_epsilon", 0),
+        detectable=top.number("detectable_epsilon", 0),
         counts=_counts(top.mapping("counts")),
         checks=tuple(_item(item, item.text("status") or "not-run") for item in top.items("checks")),
         assumptions=tuple(
@@ -223,7 +223,7 @@ def read(result: Mapping[str, Any]) -> Reading:
 
 
 class _Fields:
-    """Typed access to a mapping; None and absence are the same, a wrong type is an error that names the field."""
+    """Typed access to a mapping; None means absent, a wrong type is an error that names the field."""
 
     def __init__(self, values: object, path: str):
         if values is not None and not isinstance(values, Mapping):
@@ -252,9 +252,9 @@ class _Fields:
             raise _refusal(self._at(key), "a whole number", value)
         return value
 
-    def number(self, key: str) -> float | None:
+    def number(self, key: str, low: float = -math.inf, high: float = math.inf) -> float | None:
         value = self.values.get(key)
-        return None if value is None else _number(value, self._at(key))
+        return None if value is None else _number(value, self._at(key), low, high)
 
     def mapping(self, key: str) -> _Fields:
         return _Fields(self.values.get(key), self._at(key))
@@ -265,7 +265,9 @@ class _Fields:
             raise _refusal(self._at(key), "a list", value)
         return tuple(_Fields(item, f"{self._at(key)}[{index}]") for index, item in enumerate(value or ()))
 
-    def numbers(self, key: str, length: int | None = None) -> tuple[float, ...] | None:
+    def numbers(
+        self, key: str, length: int | None = None, low: float = -math.inf, high: float = math.inf
+    ) -> tuple[float, ...] | None:
         value = self.values.get(key)
         if value is None:
             return None
@@ -273,24 +275,26 @@ class _Fields:
             raise _refusal(self._at(key), "a list of numbers", value)
         if length is not None and len(value) != length:
             raise _refusal(self._at(key), f"a list of {length} numbers", f"{len(value)} numbers")
-        return tuple(_number(item, f"{self._at(key)}[{index}]") for index, item in enumerate(value))
+        return tuple(
+            _number(item, f"{self._at(key)}[{index}]", low, high) for index, item in enumerate(value)
+        )
 
     def pair(self, key: str) -> tuple[float | None, float | None]:
         found = self.numbers(key, 2)
         return (None, None) if found is None else (found[0], found[1])
 
 
-def _number(value: object, path: str) -> float:
-    if value in ("inf", "-inf"):
-        return math.inf if value == "inf" else -math.inf
-    if isinstance(value, bool) or not isinstance(value, int | float):
+def _number(value: object, path: str, low: float, high: float) -> float:
+    if isinstance(value, bool) or not (isinstance(value, int | float) or value in ("inf", "-inf")):
         raise _refusal(path, "a number", value)
     try:
-        number = float(value)
+        number = float(cast(float, value))
     except OverflowError:
         raise _refusal(path, "a number that fits a double", "a larger one") from None
     if math.isnan(number):
         raise _refusal(path, "a number", "nan")
+    if not low <= number <= high:
+        raise _refusal(path, f"from {low:g} to {high:g}", f"{number:g}")
     return number
 
 
@@ -305,7 +309,7 @@ def _bound(item: _Fields, name: str | None = None) -> Bound:
         lower=item.number("lower"),
         upper=item.number("upper"),
         median=item.number("median"),
-        level=item.number("level"),
+        level=item.number("level", 0, 1),
         kind=item.text("kind") or "",
         method=item.text("method") or "",
         family=item.text("family"),
@@ -338,8 +342,8 @@ def _item(item: _Fields, status: str) -> Item:
 
 def _plan(top: _Fields) -> Plan:
     return Plan(
-        true_epsilon=top.number("true_epsilon"),
-        power=top.number("power"),
+        true_epsilon=top.number("true_epsilon", 0),
+        power=top.number("power", 0, 1),
         units=top.whole("units"),
         perfect_attack_units=top.whole("perfect_attack_units"),
         expected=tuple(item.values for item in top.items("expected")),
@@ -356,9 +360,9 @@ def _figures(figures: _Fields) -> Figures:
 
 
 def _posterior(fields: _Fields) -> PosteriorFigure | None:
-    epsilon = fields.numbers("epsilon")
-    density = fields.numbers("density", None if epsilon is None else len(epsilon))
-    atom = fields.number("atom_at_zero") or 0.0
+    epsilon = fields.numbers("epsilon", low=0)
+    density = fields.numbers("density", None if epsilon is None else len(epsilon), low=0)
+    atom = fields.number("atom_at_zero", 0, 1) or 0.0
     if (not epsilon or not density) and atom == 0.0:
         return None
     lower, upper = fields.pair("interval")
@@ -369,19 +373,22 @@ def _posterior(fields: _Fields) -> PosteriorFigure | None:
         atom=atom,
         lower=lower,
         upper=upper,
-        level=fields.number("level"),
+        level=fields.number("level", 0, 1),
         median=fields.number("median"),
         region=fields.text("region") or "",
     )
 
 
 def _roc(fields: _Fields) -> RocFigure | None:
-    fpr = fields.numbers("fpr") or ()
-    tpr = fields.numbers("tpr", len(fpr)) or ()
+    fpr = fields.numbers("fpr", None, 0, 1) or ()
+    tpr = fields.numbers("tpr", len(fpr), 0, 1) or ()
     point = fields.mapping("point")
-    at = (point.number("fpr"), point.number("tpr"))
+    at = (point.number("fpr", 0, 1), point.number("tpr", 0, 1))
     known = (at[0], at[1]) if at[0] is not None and at[1] is not None else None
-    fpr_upper, tpr_lower = fields.numbers("fpr_upper", len(fpr)), fields.numbers("tpr_lower", len(fpr))
+    fpr_upper, tpr_lower = (
+        fields.numbers("fpr_upper", len(fpr), 0, 1),
+        fields.numbers("tpr_lower", len(fpr), 0, 1),
+    )
     if not fpr and known is None:
         return None
     if fpr_upper is None or tpr_lower is None:
@@ -394,16 +401,16 @@ def _roc(fields: _Fields) -> RocFigure | None:
         tpr=tpr,
         fpr_upper=fpr_upper,
         tpr_lower=tpr_lower,
-        level=fields.number("band_level"),
+        level=fields.number("band_level", 0, 1),
         band_kind=fields.text("band_kind") or "",
         point=known,
         auc=fields.number("auc"),
-        min_fpr=fields.number("min_fpr"),
+        min_fpr=fields.number("min_fpr", 0, 1),
     )
 
 
 def _epsilon_delta(fields: _Fields) -> DeltaFigure | None:
-    delta = fields.numbers("delta")
+    delta = fields.numbers("delta", None, 0, 1)
     if not delta:
         return None
     keep = [
@@ -411,7 +418,7 @@ def _epsilon_delta(fields: _Fields) -> DeltaFigure | None:
     ]  # delta = 0 has no place on a logarithmic axis
 
     def curve(key: str) -> tuple[float, ...] | None:
-        values = fields.numbers(key, len(delta))
+        values = fields.numbers(key, len(delta), low=0)
         return None if values is None else thin(tuple(values[index] for index in keep))[0]
 
     low, high = curve("posterior_low"), curve("posterior_high")
@@ -432,9 +439,9 @@ def _summary(fields: _Fields) -> Summary:
     lower, upper = fields.pair("auc_interval")
     rates = []
     for item in fields.items("tpr_at_fpr"):
-        fpr = item.number("fpr")
+        fpr = item.number("fpr", 0, 1)
         if fpr is not None:
-            rates.append(Rate(fpr, item.number("tpr"), item.number("lower"), item.number("upper")))
+            rates.append(Rate(fpr, *(item.number(key, 0, 1) for key in ("tpr", "lower", "upper"))))
     return Summary(
         auc=fields.number("auc"),
         auc_lower=lower,

@@ -1,7 +1,7 @@
-"""A small writer of SVG figures: axes, ticks, curves, marks, labels that do not collide. No plot knows about privacy here.
+"""A small writer of SVG figures: axes, curves, marks, legends, labels that do not collide.
 
-Coordinates are in the units of the view box, `WIDTH` wide. Text is laid out for `LAYOUT_FONT`, the size used on
-narrow screens; wider screens show it smaller, so what fits here fits everywhere.
+Coordinates are in the units of the view box, `WIDTH` wide. Text is laid out for `LAYOUT_FONT`, the size
+used on narrow screens; wider screens show it smaller, so what fits here fits everywhere.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def number(value: float) -> str:
 def path_data(points: Sequence[Point], closed: bool = False) -> Markup:
     """A polyline as path data in short relative steps.
 
-    Points that a straight line replaces within 0.15 are left out. The text is markup, for it must never be cut.
+    Points that a straight line replaces within 0.15 are left out. Markup, because it must never be cut.
     """
     kept = _simplified(points)
     x, y = round(kept[0][0], 1), round(kept[0][1], 1)
@@ -140,9 +140,9 @@ class Placed:
 
 
 def place_labels(labels: Iterable[Label], left: float, right: float, gap: float = 12.0) -> list[Placed]:
-    """Rows for labels so that none overlaps another; each stays as near above its position as the edges allow.
+    """Rows for labels so that none overlaps another; each stays above its position as far as the edges allow.
 
-    Labels are taken from left to right and put in the lowest row in which they fit; equal input gives equal output.
+    Labels are taken from left to right and put in the lowest row in which they fit.
     """
     ends: list[float] = []
     placed = []
@@ -199,7 +199,7 @@ class Frame:
     y_ticks: bool = True
 
     def draw(self) -> Markup:
-        """Grid, tick labels and titles; the y title stands above the axis, so that nobody has to tilt the head."""
+        """Grid, tick labels and titles; the y title stands above its axis, so that nobody tilts the head."""
         left, right, bottom, top = self.x.start, self.x.end, self.y.start, self.y.end
         parts = []
         for value, label in self.x.ticks():
@@ -221,7 +221,7 @@ class Frame:
         return join(parts)
 
     def inside(self, *body: object) -> Markup:
-        """What is drawn in the plot area, cut off at its edges (with room for a stroke on the edge itself)."""
+        """What is drawn in the plot area, cut off just beyond its edges."""
         left, top = self.x.start - 2, self.y.end - 2
         return window(left, top, self.x.end - left + 4, self.y.start - top + 3, *body)
 

@@ -1,4 +1,4 @@
-"""The result on a terminal: at most 20 lines, the answer with its uncertainty first, the assumptions always named."""
+"""The result on a terminal: few lines, the answer with its uncertainty first, the assumptions named."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from auditkit.report.axes import Axis, epsilon_span, linear_ticks
 from auditkit.report.numbers import count_text, exact_text, level_text, lower_text, upper_text
 from auditkit.report.reading import Reading, read
 from auditkit.report.words import (
+    CONDITION_WORDS,
     DESIGNS,
     caveat,
     headline_sentence,
@@ -24,6 +25,8 @@ from auditkit.report.words import (
 
 LEAST_WIDTH = 40
 LABEL = 9
+LINES = 19
+NARROW = 60
 LONGEST_AXIS = 66
 PLAN_ROWS = 6
 
@@ -53,8 +56,8 @@ def render_text(result: Mapping[str, Any], *, color: bool = False, width: int = 
     Returns
     -------
     str
-        At most 19 lines of at most `width` columns, without a line break at the end, so that a caller can add one line
-        that names the report.
+        At most 19 lines of at most `width` columns, without a line break at the end, so that a caller can
+        add a line that names the report.
 
     Raises
     ------
@@ -155,7 +158,7 @@ def _evidence(page: _Page, reading: Reading) -> None:
         tail = f"  ({', '.join(facts)})" if facts else ""
         page.block("model", show(model["name"], 60) + tail, most=1)
     if reading.kind == "dp-estimate":
-        page.block("evidence", _evidence_words(reading), most=2)
+        page.block("evidence", _evidence_words(reading), most=1 if page.width < NARROW else 2)
     if page.lines:
         page.raw("")
 
@@ -168,7 +171,8 @@ def _evidence_words(reading: Reading) -> str:
             for status in ("pass", "fail", "warn", "not-run")
         }
         words = {"pass": "passed", "fail": "failed", "warn": "with a warning", "not-run": "not run"}
-        parts.append("checks: " + ", ".join(f"{n} {words[status]}" for status, n in tally.items() if n))
+        known = [f"{n} {words[status]}" for status, n in tally.items() if n]
+        parts += [f"checks: {', '.join(known)}"] if known else []
     return "; ".join(parts) or "not described"
 
 
@@ -236,7 +240,7 @@ def _column(axis: Axis, value: float) -> int:
 
 
 def _put_marks(track: list[str], axis: Axis, marks: Sequence[_Mark]) -> set[str]:
-    """Put the signs on the track, each on a column of its own and in their true order; give those off the axis."""
+    """Put the signs on the track, each in a column of its own, in true order; return those off the axis."""
     taken: dict[int, float] = {}
     beyond = set()
     for mark in marks:
@@ -295,30 +299,32 @@ def _verdict(page: _Page, reading: Reading) -> None:
     if outcome is not None:
         why.append(outcome)
     for expression, value in reading.conditions:
-        word = "undecided" if value is None else "true" if value else "false"
-        why.append(f"condition {show(expression)}: {word}")
+        why.append(f"condition {show(expression)}: {CONDITION_WORDS[value]}")
     if why:
-        page.block("why", "; ".join(why), most=2)
+        page.block("why", "; ".join(why), most=1 if page.width < NARROW else 2)
 
 
 def _notes(page: _Page, reading: Reading) -> None:
+    """What the answer rests on, in the lines that are left; a warning always gets one of them."""
     parts = []
     note = caveat(reading)
     if note is not None:
         parts.append(note)
     if reading.unchecked:
-        others = len(reading.unchecked) - 1
-        more = f" (and {others} more)" if others else ""
-        parts.append(f"Not checked: {reading.unchecked[0].text or reading.unchecked[0].id}{more}.")
+        shown = reading.unchecked[0].text or reading.unchecked[0].id
+        tally = f"{len(reading.unchecked)} of {len(reading.assumptions)} assumptions"
+        parts.append(f"Not checked ({tally}): {shown}" + ("." if len(reading.unchecked) == 1 else "; ..."))
     lower = None if reading.headline is None else reading.headline.lower
     if lower is not None and not reading.contradicted:
         parts += reach_sentences(reading)[:1]
+    left = LINES - len(page.lines)
     if parts:
-        page.block("note", " ".join(parts), most=4)
+        page.block("note", " ".join(parts), most=min(4, left - bool(reading.warnings)))
     if reading.warnings:
         others = len(reading.warnings) - 1
-        more = f" (+{others} more)" if others else ""
-        page.block("warning", f"{reading.warnings[0].id} {reading.warnings[0].text}{more}", most=2)
+        more = f"(+{others} more) " if others else ""
+        words = f"{more}{reading.warnings[0].id} {reading.warnings[0].text}"
+        page.block("warning", words, most=min(2, LINES - len(page.lines)))
 
 
 def _plan(page: _Page, reading: Reading) -> None:

@@ -1,4 +1,4 @@
-"""The sentences that all reports share, so that the page, the terminal and the Markdown never say different things."""
+"""The sentences that all reports share, so that page, terminal and Markdown never say different things."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ VERDICT_WORDS = {
     "invalid-design": "invalid design",
 }
 
+CONDITION_WORDS: dict[bool | None, str] = {True: "true", False: "false", None: "undecided"}
+
 STATUS_WORDS = {
     "pass": "passed",
     "fail": "failed",
@@ -41,7 +43,7 @@ UNITS = {"one-run": "canaries", "independent": "independent units", "post-hoc": 
 
 DESIGNS = {
     "one-run": "one training run, canaries included by coin flips",
-    "independent": "independent units, one coin each",
+    "independent": "independent units: one training run, or one independent draw, each",
     "post-hoc": "members and non-members compared after the fact, not randomised by the audit",
 }
 
@@ -62,11 +64,12 @@ _BREAKS = {
     "fair-coins": "Coins that were biased, reused, or dependent on the data: the confidence level is lost.",
     "independent-units": "Units that share a training run or a source count as more evidence than they are: "
     "the bound comes out too high.",
-    "exchangeable-members": "Any difference between the two sets other than training (date, source, length) reads as a "
-    "leak: the bound may be an artefact.",
-    "rule-fixed": "An attack or threshold that was picked after looking at these outcomes: the bound is that of the "
-    "luckiest choice.",
-    "direction-fixed": "A direction that was turned round after looking at the scores: errors are counted on one side only.",
+    "exchangeable-members": "Any difference between the two sets other than training (date, source, length) "
+    "reads as a leak: the bound may be an artefact.",
+    "rule-fixed": "An attack or threshold that was picked after looking at these outcomes: the bound is that "
+    "of the luckiest choice.",
+    "direction-fixed": "A direction that was turned round after looking at the scores: the level is that "
+    "of one direction only.",
 }
 
 
@@ -118,9 +121,9 @@ def plan_sentence(reading: Reading) -> str:
     )
     claim = "the claim" if reading.claimed is None else f"the claim of {exact_text(reading.claimed)}"
     if plan.units is None:
-        return f"No number of {noun} up to the search limit shows {true} to exceed {claim}."
-    chance = "" if plan.power is None else f" with probability {percent_text(plan.power, 'lower')}"
-    return f"{count_text(plan.units)} {noun} show {true} to exceed {claim}{chance}{_at_delta(reading)}."
+        return f"No number of {noun} up to the search limit shows that {true} exceeds {claim}."
+    chance = "" if plan.power is None else f", with probability at least {percent_text(plan.power, 'lower')},"
+    return f"{count_text(plan.units)} {noun} show that {true} exceeds {claim}{chance}{_at_delta(reading)}."
 
 
 def _at_delta(reading: Reading) -> str:
@@ -133,8 +136,8 @@ def caveat(reading: Reading) -> str | None:
     if bound is None or bound.lower is None:
         return None
     if bound.lower > 0:
-        return "An attack can only show a lower bound: the true leakage may be higher."
-    return "Nothing was detected at this sample size. That is not evidence of absence: the true leakage may be higher."
+        return "This is a lower bound: the true leakage may be higher."
+    return "Nothing was detected, which is no evidence of absence: the true leakage may be higher."
 
 
 def posterior_words(bound: Bound) -> str:
@@ -178,8 +181,8 @@ def reach_sentences(reading: Reading) -> list[str]:
     ):
         width = bound.upper - bound.lower
         sentences.append(
-            f"The credible interval is {nearest_text(width, 2)} wide. Widths shrink roughly with the square root of "
-            f"the number of units: four times as many would leave about {nearest_text(width / 2, 2)}."
+            f"The credible interval is {nearest_text(width, 2)} wide. Widths shrink roughly with the square "
+            f"root of the number of units: four times as many would leave about {nearest_text(width / 2, 2)}."
         )
     return sentences
 
@@ -190,12 +193,12 @@ def _reach_of_claim(reading: Reading) -> str:
     claim = upper_text(reading.claimed)
     if reading.detectable <= reading.claimed:
         return (
-            f"That does not exceed the claim of {claim}: whatever the model leaks, this design could not have "
-            "contradicted it. More units are needed; `auditkit plan` says how many."
+            f"That does not exceed the claim of {claim}: whatever the model leaks, this design could not "
+            "have contradicted it. More units are needed; auditkit plan says how many."
         )
     if reading.contradicted:
-        return f"The claim of {claim} was within reach and is exceeded: more units would sharpen the number, not the verdict."
-    return f"The claim of {claim} was within reach of a perfect attack; a stronger attack or more units may still exceed it."
+        return f"The claim of {claim} is exceeded: more units would sharpen the number, not the verdict."
+    return f"A perfect attack would have exceeded the claim of {claim}: a stronger attack or more units may."
 
 
 def breaking_words(item: Item) -> str:

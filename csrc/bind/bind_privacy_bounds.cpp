@@ -78,6 +78,21 @@ Array limits_of_level(std::size_t n, double eta) {
   return result;
 }
 
+Array limits_of_ranks(std::size_t n, const Array& ranks, double eta) {
+  require(inside_unit(eta), "eta out of range");
+  const auto at = view(ranks);
+  double before = 0.0;
+  for (const double rank : at) {
+    require(rank > before && rank <= static_cast<double>(n), "ranks must rise within 1..n");
+    before = rank;
+  }
+  Array result = make_array(at.size());
+  const auto out = mutable_view(result);
+  const py::gil_scoped_release nogil;
+  band_limits(n, at, eta, out);
+  return result;
+}
+
 double coverage_of_limits(const Array& limits) {
   const auto values = view(limits);
   require(!values.empty(), "limits must not be empty");
@@ -135,6 +150,7 @@ void register_privacy_bounds(py::module_& m) {
   m.def("buehler_staircase", staircase, arg("tp"), arg("fn"), arg("fp"), arg("tn"), arg("delta"));
   m.def("staircase_probability", staircase_mass, arg("staircase").noconvert(), arg("nonmembers"), arg("x"), arg("y"));
   m.def("band_limits", limits_of_level, arg("n"), arg("eta"));
+  m.def("band_limits_of_ranks", limits_of_ranks, arg("n"), arg("ranks").noconvert(), arg("eta"));
   m.def("band_coverage", coverage_of_limits, arg("limits").noconvert());
   m.def("band_level", level_of_bands, arg("n"), arg("miss"));
   m.def("one_run_epsilons", one_run_epsilons, arg("canaries"), arg("guesses").noconvert(), arg("correct").noconvert(),

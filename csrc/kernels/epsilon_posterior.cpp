@@ -196,12 +196,13 @@ Window make_window(const Segment& s, Side side) {
   return w;
 }
 
-PrivacyLine line_of(const Segment& s, const Window& w) {
+PrivacyLine line_of(const Segment& s, Side side, const Window& w) {
   PrivacyLine line{};
   line.x_law = s.x;
   line.y_law = s.y;
   line.shift_x = deviance(s.x, w.anchor.x);
-  line.shift_y = deviance(s.y, w.anchor.y);
+  // A saturated far law contributes its tail, near 1, and not its density: no scale to take out.
+  line.shift_y = far_law_counts(w.anchor, side) ? deviance(s.y, w.anchor.y) : 0.0;
   line.delta = s.delta;
   line.d = s.d;
   line.x0 = w.anchor.x.x;
@@ -251,7 +252,7 @@ struct SegmentSums {
 SegmentSums integrate(const Segment& s, Side side, Window w) {
   w.low = window_end(s, side, w, lowest_v(s));
   w.high = w.v0 >= s.epsilon ? s.epsilon : window_end(s, side, w, s.epsilon);
-  const PrivacyLine line = line_of(s, w);
+  const PrivacyLine line = line_of(s, side, w);
   const bool leftwards = side != Side::upper;
   double v = leftwards ? w.high : w.low;
   const double end = leftwards ? w.low : w.high;
@@ -259,7 +260,7 @@ SegmentSums integrate(const Segment& s, Side side, Window w) {
   double inner = 0.0;
   if (side != Side::joint) {
     const BetaTails tails = beta_tails(s.y, here.y, TailPanel{});
-    inner = std::exp(std::min((leftwards ? tails.log_lower : tails.log_upper) + line.shift_y, 700.0));
+    inner = std::exp((leftwards ? tails.log_lower : tails.log_upper) + line.shift_y);
   }
   const double sign = leftwards ? -1.0 : 1.0;
   const LinePanelFn panel = kernels().line_panel;
@@ -474,17 +475,9 @@ double epsilon_quantile(const AttackOutcome& outcome, double log_level, double l
   const Target target{log_level - log_complement};
   const Guess guess = epsilon_guess(outcome);
   const double score = normal_score(log_level, log_complement);
-  double start = guess.centre + clamp(score, -6.0, 12.0) * guess.sd;
-  bool atom = false;
-  if (outcome.region == Region::below || outcome.delta > 0.0) {
-    if (guess.centre < 12.0 * guess.sd + 1.0) {
-      const TailPair zero = evaluate(outcome, 0.0, false).tails;
-      if (target.gap(zero) >= 0.0) return 0.0;
-      atom = zero.lower > 0.0;
-    }
-  }
-  if (!(start > 0.05 * guess.sd)) start = 0.05 * guess.sd;
-  return solve(target, start, atom, [&](double epsilon, double* slope) {
+  const double start = std::max(guess.centre + clamp(score, -6.0, 12.0) * guess.sd, 0.05 * guess.sd);
+  const Atom atom = outcome.region == Region::below || outcome.delta > 0.0 ? Atom::unknown : Atom::none;
+  return solve(target, start, atom, std::max(0.2 * guess.centre, 3.0 * guess.sd), [&](double epsilon, double* slope) {
     const Evaluation e = evaluate(outcome, epsilon, true);
     *slope = e.density.plain();
     return e.tails;
@@ -540,9 +533,6 @@ double delta_quantile(AttackOutcome outcome, double log_level, double log_comple
   if (log_level == -kInfinity) return 0.0;
   if (log_complement == -kInfinity) return 1.0;
   const Target target{log_level - log_complement};
-  outcome.delta = 0.0;
-  const TailPair zero = evaluate(outcome, epsilon, false).tails;
-  if (target.gap(zero) >= 0.0) return 0.0;
   const auto centre_of = [&](const BetaLaw& x, const BetaLaw& y) {
     const double e = std::exp(std::min(epsilon, 300.0));
     const double sd = std::hypot(e * std::sqrt(x.m * x.q / (x.n + 1.0)), std::sqrt(y.m * y.q / (y.n + 1.0)));
@@ -559,7 +549,7 @@ double delta_quantile(AttackOutcome outcome, double log_level, double log_comple
   }
   const double start = best.centre + clamp(normal_score(log_level, log_complement), -6.0, 6.0) * best.sd;
   // Solved in the odds of delta, so that no step leaves (0, 1).
-  const double odds = solve(target, start > 0.0 && start < 0.99 ? start / (1.0 - start) : 1e-3, zero.lower > 0.0,
+  const double odds = solve(target, start > 0.0 && start < 0.99 ? start / (1.0 - start) : 1e-3, Atom::unknown, kInfinity,
                             [&](double t, double* slope) {
                               outcome.delta = t / (1.0 + t);
                               const Evaluation e = evaluate(outcome, epsilon, true);

@@ -119,7 +119,8 @@ Sums integrate(const Curve& c, Side side, Window w) {
   w.low = window_end(c, side, w, -farthest(c));
   w.high = window_end(c, side, w, farthest(c));
   const CurvePoint anchor = point_at(c, w.t0);
-  const double shift_x = deviance(c.x, anchor.x), shift_y = deviance(c.y, anchor.y);
+  const double shift_x = deviance(c.x, anchor.x);
+  const double shift_y = far_law_counts(anchor, side) ? deviance(c.y, anchor.y) : 0.0;  // see epsilon_posterior.cpp
   const bool leftwards = side != Side::upper;
   const double sign = leftwards ? -1.0 : 1.0;
   double t = leftwards ? w.high : w.low;
@@ -128,7 +129,7 @@ Sums integrate(const Curve& c, Side side, Window w) {
   double inner = 0.0;
   if (side != Side::joint) {
     const BetaTails tails = beta_tails(c.y, here.y, TailPanel{});
-    inner = std::exp(std::min((leftwards ? tails.log_lower : tails.log_upper) + shift_y, 700.0));
+    inner = std::exp((leftwards ? tails.log_lower : tails.log_upper) + shift_y);
   }
   double value = 0.0, density = 0.0;
   for (bool last = t == end; !last;) {
@@ -223,12 +224,6 @@ double mu_quantile(const AttackOutcome& outcome, double log_level, double log_co
   if (log_level == -kInfinity) return 0.0;
   if (log_complement == -kInfinity) return kInfinity;
   const Target target{log_level - log_complement};
-  bool atom = false;
-  if (outcome.region == Region::below) {
-    const TailPair zero = evaluate(outcome, 0.0).tails;
-    if (target.gap(zero) >= 0.0) return 0.0;
-    atom = zero.lower > 0.0;
-  }
   const auto score = [](const BetaLaw& law) {  // the law's mean on the normal scale, and its sd there
     const double z = law.m <= 0.5 ? normal_quantile(law.m) : -normal_quantile(law.q);
     return std::pair{z, std::sqrt(law.m * law.q / (law.n + 1.0)) / std::exp(normal_log_density(z))};
@@ -238,7 +233,8 @@ double mu_quantile(const AttackOutcome& outcome, double log_level, double log_co
   const double sd = std::hypot(sd_x, sd_y);
   const double centre = outcome.region == Region::both ? std::fabs(x + y) : -(x + y);
   const double start = clamp(centre + clamp(normal_score(log_level, log_complement), -6.0, 6.0) * sd, 0.05 * sd, 30.0);
-  return solve(target, start, atom, [&](double mu, double* slope) {
+  const Atom atom = outcome.region == Region::below ? Atom::unknown : Atom::none;
+  return solve(target, start, atom, std::max(0.2 * centre, 3.0 * sd), [&](double mu, double* slope) {
     const Evaluation e = evaluate(outcome, resolved(mu));
     *slope = e.density;
     return e.tails;

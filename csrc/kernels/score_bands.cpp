@@ -56,36 +56,46 @@ double band_quantile(const BetaLaw& law, double log_eta, double& logit) {
   return beta_point_at_logit(law, logit).x;
 }
 
-/// Limits for a sequence of etas; each starts from the logits of the one before.
+/// Upper quantiles of the ordered uniforms of some ranks, for a sequence of etas; each starts from the one before.
 class LimitSolver {
  public:
-  explicit LimitSolver(std::size_t n) : logits_(n) {}
+  LimitSolver(std::size_t n, std::span<const double> ranks)
+      : size_(static_cast<double>(n)), ranks_(ranks.begin(), ranks.end()), logits_(ranks.size()) {}
 
   void solve(double eta, std::span<double> out) {
-    const double n = static_cast<double>(logits_.size());
     const double log_eta = std::log(eta);
-    for (std::size_t i = 0; i < logits_.size(); ++i) {
-      const double rank = static_cast<double>(i) + 1.0;
-      const BetaLaw law = make_beta_law(rank, n - rank + 1.0);
-      // The neighbour's quantile has nearly the same distance from its mean, in standard deviations of the logit.
-      if (!started_)
-        logits_[i] = std::log(law.a / law.b) + (i == 0 ? 2.0 : shift_ * std::sqrt(law.n / (law.a * law.b)));
+    double shift = 2.0;  // from the mean, in standard deviations of the logit: nearly the same for neighbours
+    for (std::size_t i = 0; i < ranks_.size(); ++i) {
+      const BetaLaw law = make_beta_law(ranks_[i], size_ - ranks_[i] + 1.0);
+      const double centre = std::log(law.a / law.b);
+      const double deviation = std::sqrt(law.n / (law.a * law.b));
+      if (!started_) logits_[i] = centre + shift * deviation;
       out[i] = band_quantile(law, log_eta, logits_[i]);
-      shift_ = (logits_[i] - std::log(law.a / law.b)) / std::sqrt(law.n / (law.a * law.b));
+      shift = (logits_[i] - centre) / deviation;
       if (i > 0) out[i] = std::max(out[i], out[i - 1]);
     }
     started_ = true;
   }
 
  private:
-  std::vector<double> logits_;
-  double shift_ = 0.0;
+  double size_;
+  std::vector<double> ranks_, logits_;
   bool started_ = false;
 };
 
+std::vector<double> all_ranks(std::size_t n) {
+  std::vector<double> ranks(n);
+  for (std::size_t i = 0; i < n; ++i) ranks[i] = static_cast<double>(i) + 1.0;
+  return ranks;
+}
+
 }  // namespace
 
-void band_limits(double eta, std::span<double> out) { LimitSolver(out.size()).solve(eta, out); }
+void band_limits(std::size_t n, std::span<const double> ranks, double eta, std::span<double> out) {
+  LimitSolver(n, ranks).solve(eta, out);
+}
+
+void band_limits(double eta, std::span<double> out) { band_limits(out.size(), all_ranks(out.size()), eta, out); }
 
 double band_coverage(std::span<const double> limits) {
   const std::size_t n = limits.size();
@@ -116,10 +126,11 @@ double band_coverage(std::span<const double> limits) {
 }
 
 double band_level(std::size_t n, double miss) {
-  constexpr double kAim = -5e-10;  // the log of (missed probability / miss) to end at; accepted within [2 kAim, 0]
+  // The log of (missed probability / miss) to end at, with room for the rounding of 1 - coverage.
+  const double aim = -5e-10 - 2e-15 / miss;
   const double size = static_cast<double>(n);
   const double log_miss = std::log(miss);
-  LimitSolver solver(n);
+  LimitSolver solver(n, all_ranks(n));
   std::vector<double> limits(n);
   const auto excess = [&](double log_eta) {
     solver.solve(std::exp(log_eta), limits);
@@ -134,11 +145,11 @@ double band_level(std::size_t n, double miss) {
   for (int round = 0; round < 100 && high - low > 1e-13; ++round) {
     const double value = excess(x);
     (value <= 0.0 ? low : high) = x;
-    if (value <= 0.0 && value >= 2.0 * kAim) break;
+    if (value <= 0.25 * aim && value >= 2.0 * aim) break;
     const double slope = round == 0 ? 1.0 : (value - previous_value) / (x - previous_x);
     previous_x = x;
     previous_value = value;
-    x -= (value - kAim) / slope;
+    x -= (value - aim) / slope;
     if (!(x > low && x < high)) x = 0.5 * (low + high);
   }
   return std::exp(low);

@@ -1,7 +1,7 @@
-"""Writes the sample results in tests/data/results: plausible ones and awkward ones, for the tests of the reports.
+"""Writes the sample results in tests/data/results: plausible and awkward ones, for the tests of reports.
 
-The numbers are drawn with numpy and scipy, not with auditkit: they only have to look like results. Run it from the
-root of the project: ``python tests/data/make_sample_results.py``.
+The numbers are drawn with numpy and scipy, not with auditkit: they only have to look like results. Run it
+from the root of the project: ``python tests/data/make_sample_results.py``.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ DELTA = 1e-5
 HASH = "3f9a41d07be2c88a5f0e6d19b7c43a52901ffbd6a8ce47213b5d90e48f6217c1"
 
 
-def epsilon_draws(counts: tuple[int, int, int, int], delta: float, region: str, size: int = 400_000) -> np.ndarray:
-    """Draws from the posterior of epsilon: two Jeffreys Beta laws, largest of the logs that the region counts."""
+def epsilon_draws(
+    counts: tuple[int, int, int, int], delta: float, region: str, size: int = 400_000
+) -> np.ndarray:
+    """Draws from the posterior of epsilon: two Jeffreys Beta laws, the largest log of the region."""
     tp, fn, fp, tn = counts
     rng = np.random.default_rng(1)
     x, y = rng.beta(fn + 0.5, tp + 0.5, size), rng.beta(fp + 0.5, tn + 0.5, size)
@@ -173,7 +175,12 @@ def counts_result() -> dict[str, Any]:
             "gaussian": bound(4.8121, "confidence", "gaussian-dp", family="gaussian"),
         },
         "checks": [
-            {"id": "counts", "status": "pass", "text": "both classes are present and the counts add up", "details": {}},
+            {
+                "id": "counts",
+                "status": "pass",
+                "text": "both classes are present and the counts add up",
+                "details": {},
+            },
             {
                 "id": "blind-baseline",
                 "status": "not-run",
@@ -210,7 +217,9 @@ def counts_result() -> dict[str, Any]:
         "figures": {
             "posterior": picture,
             "roc": rectangle,
-            "epsilon_delta": epsilon_delta(41, False, 2.5676124, lambda d: epsilon_draws(counts, d, "below", 40_000)),
+            "epsilon_delta": epsilon_delta(
+                41, False, 2.5676124, lambda d: epsilon_draws(counts, d, "below", 40_000)
+            ),
             "summary": {
                 "auc": None,
                 "auc_interval": None,
@@ -223,7 +232,7 @@ def counts_result() -> dict[str, Any]:
         "assumptions": [
             {
                 "id": "independent-units",
-                "text": "the units are independent of each other: one training run, or one independent draw, each",
+                "text": "the units are independent: one training run, or one independent draw, each",
                 "checked": False,
             },
             {
@@ -296,14 +305,21 @@ def scores_result() -> dict[str, Any]:
     result["inputs"]["data"] = [
         {"name": "scores.npz", "sha256": HASH[::-1], "bytes": 32768},
     ]
-    result["settings"] |= {"counts": None, "scores": "scores.npz", "design": "post-hoc", "claimed_epsilon": 4.0}
+    result["settings"] |= {
+        "counts": None,
+        "scores": "scores.npz",
+        "design": "post-hoc",
+        "claimed_epsilon": 4.0,
+    }
     result["warnings"] = [
         {"id": "AK-DP-004", "text": "the result is conditional on members and non-members being drawn alike"}
     ]
     result["figures"] = {
         "posterior": picture,
         "roc": roc,
-        "epsilon_delta": epsilon_delta(41, True, 2.3150449, lambda d: epsilon_draws(counts, d, "below", 40_000)),
+        "epsilon_delta": epsilon_delta(
+            41, True, 2.3150449, lambda d: epsilon_draws(counts, d, "below", 40_000)
+        ),
         "summary": {
             "auc": roc["auc"],
             "auc_interval": [roc["auc"] - 0.0181, roc["auc"] + 0.0176],
@@ -319,13 +335,13 @@ def scores_result() -> dict[str, Any]:
 
 
 def nothing_found() -> dict[str, Any]:
-    """No leak seen: bound 0, half of the posterior at 0, one-run design that could not have reached the claim."""
+    """No leak seen: bound 0, half of the posterior at 0, a design that could not have reached the claim."""
     result = counts_result()
     counts = (51, 49, 50, 50)
     picture = posterior_figure(epsilon_draws(counts, DELTA, "below"), "below")
     result["verdict"] = {
         "status": "undecided",
-        "sentence": "the data cannot decide whether epsilon exceeds 8: no outcome of this design could have shown it",
+        "sentence": "undecided: no outcome of this design could have shown that epsilon exceeds 8",
         "conditions": [{"expr": "epsilon_lower>8", "value": None}],
     }
     result["estimates"] = [
@@ -369,7 +385,7 @@ def invalid_design() -> dict[str, Any]:
     result["bounds"], result["counts"], result["detectable_epsilon"] = {}, None, None
     result["checks"][1] |= {
         "status": "fail",
-        "text": "a classifier that never saw the model tells members from non-members (AUC 0.81 [0.79, 0.83])",
+        "text": "a classifier that never saw the model finds the members (AUC 0.81 [0.79, 0.83])",
     }
     result["figures"] = {}
     return result
@@ -450,9 +466,15 @@ def hostile() -> dict[str, Any]:
         "</dt><style>*{display:none}</style>": "]]>&lt;&#x3c;",
         "note": "</script><script>alert(5)</script><!--",
     }
-    result["verdict"]["sentence"] = f"x{script}</h1></title><meta http-equiv=refresh content='0;url=//attacker.invalid'>"
-    result["checks"] = [{"id": image, "status": "pa\"ss onload=alert(6) ", "text": f"{image}{strange}", "details": {}}]
-    result["assumptions"] = [{"id": "x' onclick='alert(7)", "text": "[a](javascript:alert(8)) | `b` " + script, "checked": False}]
+    result["verdict"]["sentence"] = (
+        f"x{script}</h1></title><meta http-equiv=refresh content='0;url=//attacker.invalid'>"
+    )
+    result["checks"] = [
+        {"id": image, "status": 'pa"ss onload=alert(6) ', "text": f"{image}{strange}", "details": {}}
+    ]
+    result["assumptions"] = [
+        {"id": "x' onclick='alert(7)", "text": "[a](javascript:alert(8)) | `b` " + script, "checked": False}
+    ]
     result["warnings"] = [{"id": "AK-<b>", "text": "\u2028\u2029@everyone " + image}]
     result["bounds"] = {
         image: bound(1.0, "confi<dence>", "method" + image, family=script),
@@ -473,7 +495,9 @@ def widest() -> dict[str, Any]:
     rng = np.random.default_rng(9)
     picture = result["figures"]["posterior"]
     picture["epsilon"] = np.linspace(0.5, 4, 300).tolist()
-    picture["density"] = (np.exp(-((np.linspace(0.5, 4, 300) - 2.2) ** 2) * 4) * rng.uniform(0.8, 1.2, 300)).tolist()
+    picture["density"] = (
+        np.exp(-((np.linspace(0.5, 4, 300) - 2.2) ** 2) * 4) * rng.uniform(0.8, 1.2, 300)
+    ).tolist()
     return result
 
 

@@ -27,9 +27,11 @@ AUDITKIT_HD inline BetaLaw make_beta_law(double a, double b) {
   law.n = a + b;
   law.m = a / law.n;
   law.q = b / law.n;
-  // n itself is rounded only when a + b does not fit 53 bits; counts are at most 2e9 with halves, so it is exact.
-  law.m_low = ::fma(-law.m, law.n, a) / law.n;
-  law.q_low = ::fma(-law.q, law.n, b) / law.n;
+  // What rounding took from a + b (0 for counts with halves): the mean must not inherit it, sd / mean may be 1e-9.
+  const double b_part = law.n - a;
+  const double n_low = (a - (law.n - b_part)) + (b - b_part);
+  law.m_low = (::fma(-law.m, law.n, a) - law.m * n_low) / law.n;
+  law.q_low = (::fma(-law.q, law.n, b) - law.q * n_low) / law.n;
   law.log_c = 0.5 * ::log(a * law.q) - kLogSqrt2Pi + stirling_error(law.n) - stirling_error(a) - stirling_error(b);
   return law;
 }
@@ -104,7 +106,7 @@ AUDITKIT_HD double lower_tail_ratio(const BetaLaw& law, BetaPoint p, const TailP
   double sum = 0.0;
   for (int panels = 0; panels < 400; ++panels) {
     const double weight = ::exp(start - here);
-    if (law.n * p.x < 0.5 * (law.a + 1.0)) {
+    if (p.x < 0.75 && law.n * p.x < 0.5 * (law.a + 1.0)) {  // the ratio of terms starts at n x / (a + 1), tends to x
       double term = 1.0;
       double series = 1.0;
       for (double k = 0.0; k < 400.0 && term > 1e-18 * series; k += 1.0) {
@@ -167,7 +169,8 @@ AUDITKIT_HD inline BetaPoint beta_point_at_logit(const BetaLaw& law, double s) {
 
 /// The point below which the law has probability p; give log(p) and log(1 - p) (whichever is the smaller is used).
 /// Safeguarded Newton on the log of the smaller tail, in the logit. Relative error of x and 1 - x near 1e-13.
-AUDITKIT_HD inline BetaPoint beta_quantile(const BetaLaw& law, double log_p, double log_1mp) {
+template <class TailPanel = ScalarTailPanel>
+AUDITKIT_HD BetaPoint beta_quantile(const BetaLaw& law, double log_p, double log_1mp, const TailPanel& panel = {}) {
   if (log_p == -kInfinity) return beta_point(law, 0.0, 1.0);
   if (log_1mp == -kInfinity) return beta_point(law, 1.0, 0.0);
   const bool lower = log_p <= log_1mp;
@@ -176,20 +179,19 @@ AUDITKIT_HD inline BetaPoint beta_quantile(const BetaLaw& law, double log_p, dou
   double s = ::log(law.a) - ::log(law.b);
   for (int step = 0; step < 200; ++step) {
     const BetaPoint at = beta_point_at_logit(law, s);
-    const BetaTails tails = beta_tails(law, at, ScalarTailPanel{});
+    const BetaTails tails = beta_tails(law, at, panel);
     const double log_tail = lower ? tails.log_lower : tails.log_upper;
     const double gap = log_tail - target;
     if ((gap > 0.0) == lower) high = s;
     else low = s;
-    if (gap == 0.0) break;
     const double slope = ::exp(min2(log_logit_density(law, at) - log_tail, 700.0));  // |d log tail / ds|
     double next = s - (lower ? gap : -gap) / slope;
-    if (!(next > low && next < high)) next = 0.5 * (low + high);
-    if (::fabs(next - s) <= 1e-15 * ::fabs(s) + 1e-16 || next == low || next == high) {
-      s = next;
-      break;
-    }
+    const bool newton = next > low && next < high;
+    if (!newton) next = 0.5 * (low + high);
+    const double change = ::fabs(next - s);
     s = next;
+    // Newton squares the error: a step that moved the log tail by 1e-8 leaves 1e-16 of it.
+    if ((newton && change * slope <= 1e-8) || change <= 1e-15 * ::fabs(s) + 1e-16) break;
   }
   return beta_point_at_logit(law, s);
 }

@@ -6,6 +6,7 @@
 /// Source: Berk, Jones 1979; Moscovich, Nadler 2017 (the Poisson recursion).
 #pragma once
 
+#include <cstddef>
 #include <span>
 
 namespace auditkit {
@@ -17,7 +18,11 @@ double band_coverage(std::span<const double> limits);
 /// out[i-1] = B^-1(1 - eta; i, n - i + 1) for i = 1..n, n = out.size().
 void band_limits(double eta, std::span<double> out);
 
-/// An eta whose limits have certified coverage of at least 1 - miss, and at most 1 - miss (1 - 1e-9).
+/// The same for some of the ranks only (rising, each in 1..n).
+void band_limits(std::size_t n, std::span<const double> ranks, double eta, std::span<double> out);
+
+/// An eta whose limits have certified coverage of at least 1 - miss, and little more: the missed probability is within
+/// 1e-9 of miss (and what rounding of numbers near 1 takes: 4e-15).
 double band_level(std::size_t n, double miss);
 
 }  // namespace auditkit

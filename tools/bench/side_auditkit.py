@@ -1,0 +1,181 @@
+"""The tasks, as auditkit does them. Each function prepares outside the clock and returns what is timed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import auditkit
+
+Task = Callable[[], Any]
+
+
+def describe() -> dict[str, Any]:
+    return {
+        "package": "auditkit",
+        "version": auditkit.__version__,
+        "numpy": np.__version__,
+        "instruction set": auditkit.active_isa(),
+        "build": auditkit.build_config(),
+    }
+
+
+def _posterior(case: dict[str, Any]) -> Any:
+    from auditkit.privacy.epsilon.posterior import EpsilonPosterior
+
+    return EpsilonPosterior(**case["counts"], delta=case["delta"], region=case.get("region", "both"))
+
+
+def construct(case: dict[str, Any]) -> Task:
+    return lambda: _posterior(case) and None
+
+
+def quantiles(case: dict[str, Any]) -> Task:
+    posterior = _posterior(case)
+    return lambda: [float(posterior.ppf(level)) for level in case["levels"]]
+
+
+def cdf(case: dict[str, Any]) -> Task:
+    """One value through the public method of a posterior that exists."""
+    posterior, eps = _posterior(case), case["eps"]
+    return lambda: posterior.cdf(eps)
+
+
+def cdf_values(case: dict[str, Any]) -> Task:
+    """Many values in one call: the clock is divided by their number in the report."""
+    posterior, eps = _posterior(case), np.array(case["eps_values"])
+    return lambda: float(posterior.cdf(eps)[-1])
+
+
+def interval(case: dict[str, Any]) -> Task:
+    """From counts to the interval, construction included."""
+    return lambda: list(_posterior(case).interval(case["alpha"]))
+
+
+def density(case: dict[str, Any]) -> Task:
+    posterior = _posterior(case)
+    return lambda: [float(posterior.pdf(eps)) for eps in case["eps_values"]]
+
+
+def sweep(case: dict[str, Any]) -> Task:
+    """Intervals at every (threshold, delta), from the scores on."""
+    from auditkit.privacy.epsilon.posterior import EpsilonPosterior
+
+    auditkit.set_num_threads(case["threads"])
+    inside, outside = _scores(case)
+    deltas = np.array(case["deltas"])
+
+    def intervals() -> float:
+        merged = np.sort(np.concatenate([inside, outside]))
+        thresholds = merged[np.linspace(0, merged.size - 1, case["thresholds"]).astype(np.int64)]
+        fn = np.searchsorted(np.sort(inside), thresholds)
+        tn = np.searchsorted(np.sort(outside), thresholds)
+        posterior = EpsilonPosterior(
+            tp=(inside.size - fn)[:, None],
+            fn=fn[:, None],
+            fp=(outside.size - tn)[:, None],
+            tn=tn[:, None],
+            delta=deltas,
+            region="below",
+        )
+        lower, upper = posterior.interval(case["alpha"])
+        return float(np.sum(np.asarray(lower)) + np.asarray(upper).size)
+
+    return intervals
+
+
+def _scores(case: dict[str, Any]) -> tuple[Any, Any]:
+    with np.load(case["scores"]) as arrays:
+        return arrays["inside"], arrays["outside"]
+
+
+def fixed_threshold(case: dict[str, Any]) -> Task:
+    """Clopper-Pearson at one threshold, counting included."""
+    from auditkit.privacy.epsilon.bounds import clopper_pearson
+
+    inside, outside = _scores(case)
+
+    def bound() -> float:
+        tp, fp = int(np.sum(inside >= case["threshold"])), int(np.sum(outside >= case["threshold"]))
+        return clopper_pearson(
+            tp=tp,
+            fn=inside.size - tp,
+            fp=fp,
+            tn=outside.size - fp,
+            delta=case["delta"],
+            alpha=case["alpha"],
+        ).epsilon
+
+    return bound
+
+
+def all_thresholds(case: dict[str, Any]) -> Task:
+    from auditkit.privacy.epsilon.bands import score_bound
+
+    inside, outside = _scores(case)
+    return lambda: score_bound(inside, outside, delta=case["delta"], alpha=case["alpha"]).epsilon
+
+
+def one_run(case: dict[str, Any]) -> Task:
+    """Steinke's bound at one threshold, counting included; the attack guesses only "in"."""
+    from auditkit.privacy.epsilon.one_run import one_run_bound
+
+    return _one_run(case, one_run_bound)
+
+
+def one_run_fdp(case: dict[str, Any]) -> Task:
+    from auditkit.privacy.epsilon.one_run import one_run_fdp_bound
+
+    return _one_run(case, one_run_fdp_bound)
+
+
+def _one_run(case: dict[str, Any], bound_of: Callable[..., Any]) -> Task:
+    inside, outside = _scores(case)
+
+    def bound() -> float:
+        tp, fp = int(np.sum(inside >= case["threshold"])), int(np.sum(outside >= case["threshold"]))
+        canaries = inside.size + outside.size
+        return bound_of(
+            canaries=canaries, guesses=tp + fp, correct=tp, delta=case["delta"], alpha=case["alpha"]
+        ).epsilon
+
+    return bound
+
+
+def one_run_split(case: dict[str, Any]) -> Task:
+    """Thresholds chosen on a quarter of the canaries, certified on the rest."""
+    from auditkit.privacy.epsilon.one_run import one_run_score_bound
+
+    inside, outside = _scores(case)
+    scores = np.concatenate([inside, outside])
+    bits = np.concatenate([np.ones(inside.size, dtype=np.bool_), np.zeros(outside.size, dtype=np.bool_)])
+    return lambda: one_run_score_bound(scores, bits, delta=case["delta"], alpha=case["alpha"], seed=1).epsilon
+
+
+def bands_cold(case: dict[str, Any]) -> Task:
+    from auditkit.privacy.epsilon import bands
+
+    def limits() -> float:
+        bands._upper_limits.cache_clear()
+        return float(bands.band_upper_limits(case["n"], case["alpha"])[0])
+
+    return limits
+
+
+def bands_cached(case: dict[str, Any]) -> Task:
+    from auditkit.privacy.epsilon import bands
+
+    return lambda: float(bands.band_upper_limits(case["n"], case["alpha"])[0])
+
+
+def buehler(case: dict[str, Any]) -> Task:
+    from auditkit.privacy.epsilon.bounds import buehler as joint_bound
+
+    def bound() -> list[Any]:
+        result = joint_bound(**case["counts"], delta=case["delta"], alpha=case["alpha"])
+        certified = result.method == "buehler" and not any(note.id == "AK-EP-102" for note in result.warnings)
+        return [result.epsilon, certified]
+
+    return bound
