@@ -426,7 +426,7 @@ def test_errors_as_json_leave_standard_output_empty():
         ((*COUNTS, "--fail-on", "epsilon_lower"), ("condition: must read",)),
         ((*COUNTS[:3], "--delta", "1"), ("--delta: must", "1.0")),
         ((*COUNTS[:3], "--delta", "-1e-9"), ("--delta: must", "-1e-09")),
-        ((*COUNTS[:3], "--delta", "nan"), ("--delta: must not be NaN",)),
+        ((*COUNTS[:3], "--delta", "nan"), ("--delta: must",)),
         ((*COUNTS, "--alpha", "0"), ("--alpha: must", "0.0")),
         ((*COUNTS, "--alpha", "1"), ("--alpha: must", "1.0")),
         ((*COUNTS, "--claimed-epsilon", "-1"), ("--claimed-epsilon: must", "-1.0")),
