@@ -206,12 +206,12 @@ def test_same_seed_same_result_and_drawn_seeds_are_recorded():
 @pytest.mark.parametrize(
     ("claim", "fail_on", "status", "words"),
     [
-        (None, (), "none", "epsilon at least 2.6"),
+        (None, (), "none", "epsilon is at least 2.6"),
         (2.0, (), "fail", "the claim epsilon <= 2 is contradicted"),
         (3.0, (), "pass", "not contradicted by this audit"),
         (9.0, (), "undecided", "cannot be decided with these units"),
         (3.0, ("epsilon_lower>2",), "fail", "epsilon_lower>2 is true"),
-        (None, ("epsilon_lower>3",), "pass", "epsilon at least"),
+        (None, ("epsilon_lower>3",), "pass", "epsilon is at least"),
         (None, ("epsilon_lower>9",), "undecided", "epsilon_lower>9 cannot be decided"),
         (None, ("epsilon>4",), "undecided", ""),
         (None, ("epsilon>4", "epsilon_lower>1"), "fail", ""),
@@ -223,7 +223,7 @@ def test_verdicts(claim, fail_on, status, words):
     result = dp_estimate(EVIDENCE["counts"], delta=1e-5, claimed_epsilon=claim, fail_on=fail_on)
     assert result.verdict.status == status
     assert words in result.verdict.sentence
-    assert "95% confidence, delta 1e-05, buehler" in result.verdict.sentence
+    assert "at delta 1e-5, with 95% confidence" in result.verdict.sentence
 
 
 def test_nothing_detected_says_what_could_have_been():

@@ -19,7 +19,7 @@ from auditkit.privacy.conditions import ParsedCondition, evaluate, parse_conditi
 from auditkit.privacy.epsilon import _bound_inputs as check
 from auditkit.privacy.evidence import Evidence
 from auditkit.privacy.methods import OperatingPoint, Question
-from auditkit.privacy.numbers import one_epsilon, round_down, round_up
+from auditkit.privacy.numbers import one_epsilon, round_down, round_up, short
 from auditkit.results import (
     Assumption,
     Check,
@@ -390,13 +390,13 @@ def _contradicted(lower: float, claim: float, detectable: float) -> bool | None:
 
 def _sentence(answer: _Answer, evidence: Evidence, lower: float, conditions: tuple[Condition, ...]) -> str:
     request = answer.request
-    kind = {"confidence": "confidence", "one-run": "one-run confidence"}.get(answer.headline.kind, "")
-    label = f"{100 * (1 - request.alpha):g}% {kind}, delta {request.delta:g}, {answer.headline.method}"
+    one_run = " (one-run)" if answer.headline.kind == "one-run" else ""
+    words = f"at delta {short(request.delta)}, with {100 * (1 - request.alpha):g}% confidence{one_run}"
     limit = f"a perfect attack would show at most {round_up(answer.detectable)}"
     if lower > 0:
-        found = f"epsilon at least {round_down(lower)} ({label})"
+        found = f"epsilon is at least {round_down(lower)} {words}"
     else:
-        found = f"epsilon not detected at this sample size ({label}); {limit}"
+        found = f"epsilon not detected at this sample size, {words}; {limit}"
     if evidence.design == "post-hoc":
         found = f"conditional on exchangeable members and non-members: {found}"
     claim = request.claimed_epsilon

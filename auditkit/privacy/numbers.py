@@ -22,6 +22,12 @@ def one_epsilon(value: float, name: str) -> float:
     return float(array)
 
 
+def short(value: float) -> str:
+    """A number in the shortest general form, with exponents as people write them: 1e-5, not 1e-05."""
+    mantissa, _, exponent = f"{value:g}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if exponent else mantissa
+
+
 def round_down(value: float, digits: int = 3) -> str:
     """`value` with `digits` significant digits, never above it: for lower bounds."""
     return _rounded(value, digits, ROUND_FLOOR)

@@ -158,6 +158,9 @@ def _evidence_cards(reading: Reading) -> list[Markup]:
     rule = None if threshold is None else f"guess “member” from score {nearest_text(threshold, 4)} on"
     if outcome_words(reading) is None:
         return [] if rule is None else [_card("Threshold", nearest_text(threshold or 0.0, 4), rule)]
+    if reading.design == "one-run":
+        right, made = counts["tp"] + counts["tn"], sum(counts[cell] for cell in ("tp", "fn", "fp", "tn"))
+        return [_card("Guesses right", f"{count_text(right)} / {count_text(made)}", "of the canaries guessed", rule)]
     members, others = counts["tp"] + counts["fn"], counts["fp"] + counts["tn"]
     big = f"{count_text(counts['tp'])} / {count_text(members)}"
     wrong = f"at {count_text(counts['fp'])} / {count_text(others)} false positives"

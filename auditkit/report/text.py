@@ -181,7 +181,8 @@ def _headline(page: _Page, reading: Reading) -> None:
     if bound is None or bound.lower is None:
         page.paragraph(headline_sentence(reading), most=2, look="label")
         return
-    facts = [] if bound.level is None else [f"{level_text(bound.level)} {bound.kind}"]
+    kind = "confidence, one-run" if bound.kind == "one-run" else bound.kind
+    facts = [] if bound.level is None else [f"{level_text(bound.level)} {kind}"]
     facts += [] if reading.delta is None else [f"delta {exact_text(reading.delta)}"]
     facts += [f"assuming a {bound.family} curve"] if bound.family else []
     facts.append(method_words(bound.method))

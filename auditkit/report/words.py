@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from auditkit.report.numbers import (
     count_text,
     exact_text,
@@ -54,6 +56,8 @@ _METHODS = {
     "katz-log": "Katz log ratio",
     "bands": "simultaneous bands over all thresholds",
     "fixed": "threshold fixed beforehand",
+    "one-run-steinke": "one-run bound of Steinke et al.",
+    "one-run-fdp": "f-DP one-run bound of Mahloujifar et al.",
     "split": "threshold chosen on one part, certified on the other",
     "multisplit": "median over several splits",
     "bonferroni": "Bonferroni over all thresholds",
@@ -154,10 +158,21 @@ def outcome_words(reading: Reading) -> str | None:
     counts = reading.counts
     if not {"tp", "fn", "fp", "tn"} <= set(counts):
         return None
+    if reading.design == "one-run":
+        return guess_words(counts)
     members, others = counts["tp"] + counts["fn"], counts["fp"] + counts["tn"]
     return (
         f"true positives {count_text(counts['tp'])}/{count_text(members)} "
         f"at false positives {count_text(counts['fp'])}/{count_text(others)}"
+    )
+
+
+def guess_words(counts: Mapping[str, int]) -> str:
+    """One-run counts are guesses, and canaries without a guess are not among them: they are no rates of all members."""
+    inside, outside = counts["tp"] + counts["fp"], counts["fn"] + counts["tn"]
+    return (
+        f"{count_text(counts['tp'] + counts['tn'])} of {count_text(inside + outside)} guesses right: "
+        f'{count_text(counts["tp"])}/{count_text(inside)} "in", {count_text(counts["tn"])}/{count_text(outside)} "out"'
     )
 
 
