@@ -201,29 +201,35 @@ def test_headline_and_its_words_stand_in_every_report(name: str) -> None:
 
 
 def test_terminal_text_of_the_counts_example() -> None:
-    shown = render_text(sample("counts"), color=False, width=100)
+    shown = render_text(sample("counts"), color=False, width=88)
     assert shown.split("\n") == [
         "model    model.pt  (torch-zip, 204,800 bytes, sha256 3f9a...c1)",
-        "evidence independent units: one training run, or one independent draw, each; checks: 2 passed, 1 not",
-        "         run",
+        "evidence independent units: one training run, or one independent draw, each; checks: 2",
+        "         passed, 1 not run",
         "",
-        "epsilon at least 2.56   (95% confidence, delta 1e-5, Buehler exact joint bound)   claimed 2",
+        "epsilon at least 2.56   (95% confidence, delta 1e-5, Buehler exact joint bound)",
+        "  claimed 2",
         "  posterior  median 2.98, 95% credible [2.64, 3.36]   (what this attack shows)",
         "  0                 1                  2                 3",
         "  ├─────────────────┼──────────────────c─────────|━━━━━━•━━━━━━━───┤",
         "  | at least   c claimed   • median   ━ credible interval",
-        "VERDICT  the claim epsilon <= 2 is contradicted",
-        "why      true positives 612/2,000 at false positives 31/2,000; condition epsilon_lower>2: true",
-        "note     This is a lower bound: the true leakage may be higher. Not checked (2 of 3 assumptions):",
-        "         the units are independent: one training run, or one independent draw, each; ...",
+        "VERDICT  the claim epsilon <= 2 is contradicted; epsilon_lower>2 is true",
+        "why      true positives 612/2,000 at false positives 31/2,000",
+        "note     This is a lower bound: the true leakage may be higher. Not checked (2 of 3",
+        "         assumptions): the units are independent: one training run, or one independent",
+        "         draw, each; ...",
     ]
 
 
 def test_invalid_design_shows_no_number_and_says_why() -> None:
     result = sample("invalid_design")
     words = Document(render_html(result)).text
+    assert "No epsilon is given, the design is invalid" in words
     assert "No bound on epsilon is given: the design does not support one." in words
-    assert "a classifier that never saw the model finds the members" in words
+    for number in ("2.31", "2.93", "4.25", "3.52", "4.9", "310", "5.72"):
+        assert not re.search(rf"(?<![\d.]){re.escape(number)}(?![\d.])", words + render_text(result)), number
+    assert not pictures(render_html(result) + render_card(result))
+    assert "a classifier that never saw the model finds the members" in words.lower()
     assert "at least" not in words.replace("An attack shows what leaks at least", "")
     assert "the design is invalid, so nothing was estimated" in words
     shown = render_text(result)
@@ -261,7 +267,8 @@ def test_bound_out_of_reach_is_said() -> None:
     words = Document(render_html(sample("nothing_found"))).text
     assert "even a perfect attack could not have shown more than epsilon 3.5" in words
     assert "could not have contradicted it" in words
-    assert "Nothing was detected" in words
+    assert "Nothing was detected: epsilon is at least 0 with 95% confidence (one-run)" in words
+    assert "200 about 600 canaries of one run" in " ".join(words.split())
 
 
 @pytest.mark.parametrize("name", ["counts", "scores"])

@@ -22,13 +22,13 @@ from auditkit.report.words import (
     STATUS_WORDS,
     TITLES,
     VERDICT_WORDS,
+    answer_lines,
     breaking_words,
-    caveat,
-    headline_sentence,
     method_words,
     outcome_words,
     posterior_words,
     reach_sentences,
+    verdict_parts,
 )
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~&:@$-])")
@@ -80,24 +80,16 @@ def _code(text: object) -> str:
 
 
 def _answer(reading: Reading) -> list[str]:
-    lines = []
-    if reading.sentence is not None:
-        lines.append(
-            f"**{VERDICT_WORDS.get(reading.status, _escaped(reading.status))}: {_escaped(reading.sentence)}**"
-        )
-    lines.append(_escaped(headline_sentence(reading)))
+    title, _ = verdict_parts(reading)
+    status = "" if reading.sentence is None else VERDICT_WORDS.get(reading.status, reading.status) + ": "
+    lines = [f"**{_escaped(status + title)}**", *map(_escaped, answer_lines(reading))]
     if reading.posterior is not None:
-        lines.append(
-            f"Posterior (describes what this attack shows): {_escaped(posterior_words(reading.posterior))}."
-        )
-    facts = [] if reading.claimed is None else [f"claimed epsilon {upper_text(reading.claimed)}"]
-    facts += [] if reading.design is None else [_escaped(DESIGNS.get(reading.design, reading.design))]
+        lines.append(f"Posterior (what this attack shows): {_escaped(posterior_words(reading.posterior))}.")
+    facts = [] if reading.claimed is None else [f"Claimed epsilon {upper_text(reading.claimed)}"]
+    facts += [] if reading.design is None else [f"design: {DESIGNS.get(reading.design, reading.design)}"]
     outcome = outcome_words(reading)
-    facts += [] if outcome is None else [_escaped(outcome)]
-    if facts:
-        lines.append("; ".join(facts).capitalize() + ".")
-    note = caveat(reading)
-    return [*lines, *([_escaped(note)] if note else [])]
+    facts += [] if outcome is None else [outcome]
+    return [*lines, _escaped("; ".join(facts) + ".")] if facts else lines
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
