@@ -414,6 +414,20 @@ def test_hostile_text_never_becomes_markdown() -> None:
     assert widths <= {4, 1}
 
 
+@pytest.mark.parametrize(
+    "words", ["1. x", "- x", "+ x", "=== ", "# x", "> x", "* x", "www.x.y", "http://x", "a_b_c", "|x|"]
+)
+def test_sentences_stay_sentences_in_markdown(words: str) -> None:
+    result = sample("single_bound")
+    result["verdict"] = {"status": "none", "sentence": "x: " + words}
+    result["claimed_epsilon"] = 1.0
+    lines = render_markdown(result).split("\n")
+    line = next(
+        line for line in lines if line.replace("\\", "").startswith(words[:1].upper() + words[1:].strip())
+    )
+    assert "\\" in line
+
+
 def test_hostile_text_never_reaches_the_terminal() -> None:
     shown = render_text(sample("hostile"), color=False, width=120)
     assert not re.search(r"[\u202a-\u202e\u2066-\u2069\u2028\u2029\x00-\x09\x0b-\x1f\x7f-\x9f]", shown)

@@ -205,10 +205,10 @@ def _sentence(parts: Sequence[str]) -> str:
     return joined[0].upper() + joined[1:] + "."
 
 
-def roc_chart(data: RocFigure, marks: Marks) -> Markup:
+def roc_chart(data: RocFigure, marks: Marks, point_name: str) -> Markup:
     """ROC curve on logarithmic axes with its band, and the most that an (epsilon, delta) guarantee allows."""
     low_x, low_y = _roc_floors(data)
-    key, used = legend(_roc_entries(data, marks), 0, WIDTH, 0)
+    key, used = legend(_roc_entries(data, marks, point_name), 0, WIDTH, 0)
     top = used + 44
     x = Axis(low_x, 1.0, 58, WIDTH - 16, log=True)
     y = Axis(low_y, 1.0, top + 290, top, log=True)
@@ -230,7 +230,7 @@ def roc_chart(data: RocFigure, marks: Marks) -> Markup:
     return figure(
         y.start + 48,
         "ROC curve of the attack",
-        _roc_description(data, marks),
+        _roc_description(data, marks, point_name),
         key,
         frame.draw(),
         frame.inside(*inside),
@@ -249,12 +249,12 @@ def _roc_floors(data: RocFigure) -> tuple[float, float]:
     return low_x, min(decade_floor(smallest), 0.1)
 
 
-def _roc_entries(data: RocFigure, marks: Marks) -> list[Entry]:
+def _roc_entries(data: RocFigure, marks: Marks, point_name: str) -> list[Entry]:
     entries = []
     if len(data.fpr) > 1 and not data.rectangle:
         entries.append(Entry("line", "s blue", "attack, as measured"))
     if data.point is not None:
-        words = f"rule used: FPR {percent_text(data.point[0])}, TPR {percent_text(data.point[1])}"
+        words = f"{point_name}: FPR {percent_text(data.point[0])}, TPR {percent_text(data.point[1])}"
         words += " (at the edge)" if min(data.point) == 0 else ""
         entries.append(Entry("circle", "m blue", words))
     if data.fpr_upper is not None:
@@ -306,14 +306,14 @@ def _band(data: RocFigure, x: Axis, y: Axis) -> Markup:
     return join([area([origin, *measured, *reversed(corner)], "f blue"), curve(corner, "s blue thin")])
 
 
-def _roc_description(data: RocFigure, marks: Marks) -> str:
+def _roc_description(data: RocFigure, marks: Marks, point_name: str) -> str:
     parts = ["true positive rate against false positive rate, both logarithmic"]
     if data.auc is not None:
         parts.append(f"area under the curve {nearest_text(data.auc)}")
     if data.point is not None:
         parts.append(
-            f"the rule used has false positive rate {percent_text(data.point[0])} "
-            f"and true positive rate {percent_text(data.point[1])}"
+            f"{point_name}: false positive rate {percent_text(data.point[0])}, "
+            f"true positive rate {percent_text(data.point[1])}"
         )
     return _sentence(parts + _mark_words(marks))
 

@@ -97,7 +97,9 @@ def _roc_block(reading: Reading, data: RocFigure) -> Markup:
         ("upper limit of the former", data.fpr_upper, upper_text),
         ("lower limit of the latter", data.tpr_lower, lower_text),
     )
-    return _block(roc_chart(data, marks_of(reading)), "ROC curve of the attack", *words, summary, table=table)
+    point_name = "rule used" if reading.posterior is None else "rule behind the posterior"
+    picture = roc_chart(data, marks_of(reading), point_name)
+    return _block(picture, "ROC curve of the attack", *words, summary, table=table)
 
 
 def _delta_block(reading: Reading, data: DeltaFigure) -> Markup:

@@ -31,7 +31,8 @@ from auditkit.report.words import (
     verdict_parts,
 )
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~&:@$-])")
+_SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&@$]|:(?=//)|(?<=www)\.|^[-+=])", re.IGNORECASE)
+_NUMBERED = re.compile(r"^(\d{1,9})([.)])(?= |$)")
 
 
 def render_markdown(result: Mapping[str, Any]) -> str:
@@ -71,12 +72,12 @@ def render_markdown(result: Mapping[str, Any]) -> str:
 
 def _escaped(text: object) -> str:
     """Text as text: control characters spelled out, Markdown's own characters behind a backslash."""
-    return _SPECIAL.sub(r"\\\1", show(text, 1000))
+    return _NUMBERED.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", show(text, 1000)))
 
 
 def _code(text: object) -> str:
     """A short name or hash in a code span, which no backtick of its own can end."""
-    return "`" + show(text, 120).replace("`", "'").replace("|", "¦") + "`"
+    return "`" + show(text, 400).replace("`", "'").replace("|", "¦") + "`"
 
 
 def _answer(reading: Reading) -> list[str]:
@@ -117,17 +118,20 @@ def _bound_row(bound: Bound) -> list[str]:
 
 
 def _summary(summary: Summary) -> list[str]:
+    level = "" if summary.level is None else f"{level_text(summary.level)} "
     rows = []
     for rate in summary.rates:
         if rate.tpr is not None:
             interval = ""
             if rate.lower is not None and rate.upper is not None:
-                interval = f" [{percent_text(rate.lower, 'lower')}, {percent_text(rate.upper, 'upper')}]"
+                ends = f"[{percent_text(rate.lower, 'lower')}, {percent_text(rate.upper, 'upper')}]"
+                interval = f" {ends} ({level}confidence)"
             rows.append([f"TPR at {percent_text(rate.fpr)} FPR", _escaped(percent_text(rate.tpr) + interval)])
     if summary.auc is not None:
         interval = ""
         if summary.auc_lower is not None and summary.auc_upper is not None:
-            interval = f" {interval_text(summary.auc_lower, summary.auc_upper)}"
+            ends = interval_text(summary.auc_lower, summary.auc_upper)
+            interval = f" {ends} ({level}{summary.auc_kind or 'interval'})"
         rows.append(["AUC", _escaped(nearest_text(summary.auc) + interval)])
     if summary.balanced_accuracy is not None:
         rows.append(["balanced accuracy", percent_text(summary.balanced_accuracy)])
@@ -142,7 +146,8 @@ def _assumptions(reading: Reading) -> list[str]:
     lines = []
     for item in reading.assumptions:
         broken = "" if item.status == "checked" else f" {_escaped(breaking_words(item))}"
-        lines.append(_status_line(item.status, item.text or item.id) + broken)
+        text = (item.text or item.id).rstrip(".") + "."
+        lines.append(_status_line(item.status, text) + broken)
     return lines
 
 
@@ -154,8 +159,8 @@ def _reproduce(reading: Reading) -> list[str]:
         lines.append(f"- settings {_code(shown)}")
     for name, entry in reading.sections["inputs"].items():
         for item in entry if isinstance(entry, list | tuple) else [entry]:
-            if isinstance(item, Mapping):
-                words = f"- {_escaped(name)} {_code(item.get('name', 'unnamed'))}"
+            if isinstance(item, Mapping) and item.get("name"):
+                words = f"- {_escaped(name)} {_code(item['name'])}"
                 lines.append(words + (f", sha256 {_code(item['sha256'])}" if item.get("sha256") else ""))
     environment = reading.sections["environment"]
     if environment:
