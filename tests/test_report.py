@@ -201,29 +201,35 @@ def test_headline_and_its_words_stand_in_every_report(name: str) -> None:
 
 
 def test_terminal_text_of_the_counts_example() -> None:
-    shown = render_text(sample("counts"), color=False, width=100)
+    shown = render_text(sample("counts"), color=False, width=88)
     assert shown.split("\n") == [
         "model    model.pt  (torch-zip, 204,800 bytes, sha256 3f9a...c1)",
-        "evidence independent units: one training run, or one independent draw, each; checks: 2 passed, 1 not",
-        "         run",
+        "evidence independent units: one training run, or one independent draw, each; checks: 2",
+        "         passed, 1 not run",
         "",
-        "epsilon at least 2.56   (95% confidence, delta 1e-5, Buehler exact joint bound)   claimed 2",
+        "epsilon at least 2.56   (95% confidence, delta 1e-5, Buehler exact joint bound)",
+        "  claimed 2",
         "  posterior  median 2.98, 95% credible [2.64, 3.36]   (what this attack shows)",
         "  0                 1                  2                 3",
         "  ├─────────────────┼──────────────────c─────────|━━━━━━•━━━━━━━───┤",
         "  | at least   c claimed   • median   ━ credible interval",
-        "VERDICT  the claim epsilon <= 2 is contradicted",
-        "why      true positives 612/2,000 at false positives 31/2,000; condition epsilon_lower>2: true",
-        "note     This is a lower bound: the true leakage may be higher. Not checked (2 of 3 assumptions):",
-        "         the units are independent: one training run, or one independent draw, each; ...",
+        "VERDICT  the claim epsilon <= 2 is contradicted; epsilon_lower>2 is true",
+        "why      true positives 612/2,000 at false positives 31/2,000",
+        "note     This is a lower bound: the true leakage may be higher. Not checked (2 of 3",
+        "         assumptions): the units are independent: one training run, or one independent",
+        "         draw, each; ...",
     ]
 
 
 def test_invalid_design_shows_no_number_and_says_why() -> None:
     result = sample("invalid_design")
     words = Document(render_html(result)).text
+    assert "No epsilon is given, the design is invalid" in words
     assert "No bound on epsilon is given: the design does not support one." in words
-    assert "a classifier that never saw the model finds the members" in words
+    for number in ("2.31", "2.93", "4.25", "3.52", "4.9", "310", "5.72"):
+        assert not re.search(rf"(?<![\d.]){re.escape(number)}(?![\d.])", words + render_text(result)), number
+    assert not pictures(render_html(result) + render_card(result))
+    assert "a classifier that never saw the model finds the members" in words.lower()
     assert "at least" not in words.replace("An attack shows what leaks at least", "")
     assert "the design is invalid, so nothing was estimated" in words
     shown = render_text(result)
@@ -261,7 +267,8 @@ def test_bound_out_of_reach_is_said() -> None:
     words = Document(render_html(sample("nothing_found"))).text
     assert "even a perfect attack could not have shown more than epsilon 3.5" in words
     assert "could not have contradicted it" in words
-    assert "Nothing was detected" in words
+    assert "Nothing was detected: epsilon is at least 0 with 95% confidence (one-run)" in words
+    assert "200 about 600 canaries of one run" in " ".join(words.split())
 
 
 @pytest.mark.parametrize("name", ["counts", "scores"])
@@ -405,6 +412,20 @@ def test_hostile_text_never_becomes_markdown() -> None:
     assert not re.search(r"[\u202a-\u202e\u2066-\u2069\u2028\u2029\x00-\x09\x0b-\x1f\x7f-\x9f]", shown)
     widths = {line.count(" | ") for line in shown.split("\n") if line.startswith("| ")}
     assert widths <= {4, 1}
+
+
+@pytest.mark.parametrize(
+    "words", ["1. x", "- x", "+ x", "=== ", "# x", "> x", "* x", "www.x.y", "http://x", "a_b_c", "|x|"]
+)
+def test_sentences_stay_sentences_in_markdown(words: str) -> None:
+    result = sample("single_bound")
+    result["verdict"] = {"status": "none", "sentence": "x: " + words}
+    result["claimed_epsilon"] = 1.0
+    lines = render_markdown(result).split("\n")
+    line = next(
+        line for line in lines if line.replace("\\", "").startswith(words[:1].upper() + words[1:].strip())
+    )
+    assert "\\" in line
 
 
 def test_hostile_text_never_reaches_the_terminal() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from auditkit.errors import InputError, show
@@ -29,6 +29,7 @@ class Bound:
     method: str
     family: str | None
     threshold: float | None = None
+    canaries: int | None = None
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,11 @@ class Summary:
     auc: float | None = None
     auc_lower: float | None = None
     auc_upper: float | None = None
+    auc_kind: str | None = None
+    level: float | None = None
     balanced_accuracy: float | None = None
     advantage_bound: float | None = None
+    advantage_epsilon: float | None = None
     rates: tuple[Rate, ...] = ()
 
 
@@ -158,6 +162,15 @@ class Reading:
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
+    def certified(self) -> Bound | None:
+        """The headline as it stands among the bounds, with its threshold and canaries."""
+        if self.headline is None or self.headline.lower is None:
+            return None
+        label = (self.headline.method, self.headline.lower, self.headline.kind)
+        same = (bound for bound in self.bounds if (bound.method, bound.lower, bound.kind) == label)
+        return next(same, self.headline)
+
+    @property
     def unchecked(self) -> tuple[Item, ...]:
         """The assumptions that this run did not test."""
         return tuple(item for item in self.assumptions if item.status != "checked")
@@ -188,8 +201,8 @@ def read(result: Mapping[str, Any]) -> Reading:
     kind = top.text("kind") or "result"
     first = estimates[0] if estimates else None
     if first is not None and kind == "epsilon-bound":
-        first = _with_threshold(first, top.number("threshold"))
-    return Reading(
+        first = _completed(first, top)
+    found = Reading(
         kind=kind,
         status=verdict.text("status") or "none",
         sentence=verdict.text("sentence"),
@@ -215,10 +228,19 @@ def read(result: Mapping[str, Any]) -> Reading:
         identity=top.text("id"),
         plan=_plan(top) if kind == "plan" else None,
         figures=_figures(top.mapping("figures")),
-        sections={
-            name: top.mapping(name).values
-            for name in ("inputs", "settings", "environment", "timing", "mechanism", "details", "journal")
-        },
+        sections={name: top.mapping(name).values for name in _SECTIONS},
+    )
+    return _without_numbers(found) if found.status == "invalid-design" else found
+
+
+_SECTIONS = ("inputs", "settings", "environment", "timing", "mechanism", "details", "journal")
+
+
+def _without_numbers(reading: Reading) -> Reading:
+    """An invalid design supports no number at all: whatever was computed stays in the JSON only."""
+    headline = None if reading.headline is None else replace(reading.headline, lower=None)
+    return replace(
+        reading, headline=headline, posterior=None, bounds=(), counts={}, detectable=None, figures=Figures()
     )
 
 
@@ -312,12 +334,15 @@ def _bound(item: _Fields, name: str | None = None) -> Bound:
         level=item.number("level", 0, 1),
         kind=item.text("kind") or "",
         method=item.text("method") or "",
-        family=item.text("family"),
+        family=(item.text("family") or "").removesuffix(" (assumed)") or None,
     )
 
 
-def _with_threshold(bound: Bound, threshold: float | None) -> Bound:
-    return Bound(**{**bound.__dict__, "threshold": threshold})
+def _completed(bound: Bound, entry: _Fields) -> Bound:
+    """A bound with what stands beside it in its own dictionary."""
+    return replace(
+        bound, threshold=entry.number("threshold"), canaries=entry.mapping("details").whole("canaries")
+    )
 
 
 def _bounds(top: _Fields, estimates: tuple[Bound, ...]) -> tuple[Bound, ...]:
@@ -327,7 +352,7 @@ def _bounds(top: _Fields, estimates: tuple[Bound, ...]) -> tuple[Bound, ...]:
     for name in named.values:
         entry = named.mapping(name)
         for item in entry.items("estimates")[:1]:
-            found.append(_with_threshold(_bound(item, str(name)), entry.number("threshold")))
+            found.append(_completed(_bound(item, str(name)), entry))
     return tuple(found) or tuple(estimates)
 
 
@@ -448,6 +473,9 @@ def _summary(fields: _Fields) -> Summary:
         auc_upper=upper,
         balanced_accuracy=fields.number("balanced_accuracy"),
         advantage_bound=fields.number("advantage_bound"),
+        advantage_epsilon=fields.number("advantage_bound_epsilon", 0),
+        auc_kind=fields.text("auc_interval_kind"),
+        level=fields.number("level", 0, 1),
         rates=tuple(rates),
     )
 

@@ -19,8 +19,10 @@ from auditkit.report.words import (
     headline_sentence,
     method_words,
     outcome_words,
+    plan_columns,
     posterior_words,
     reach_sentences,
+    verdict_parts,
 )
 
 LEAST_WIDTH = 40
@@ -292,15 +294,19 @@ def _shortened_to(line: str, width: int) -> str:
 
 def _verdict(page: _Page, reading: Reading) -> None:
     if reading.sentence is not None:
-        page.block("VERDICT", reading.sentence, most=3, look=reading.status)
+        title, others = verdict_parts(reading)
+        said = reading.sentence if reading.claimed is None else "; ".join([title, *others])
+        page.block("VERDICT", said, most=3, look=reading.status)
     why = []
     if reading.status == "invalid-design":
-        why += [check.text for check in reading.checks if check.status == "fail"]
+        said = reading.sentence or ""
+        why += [c.text for c in reading.checks if c.status == "fail" and c.text not in said]
     outcome = outcome_words(reading)
     if outcome is not None:
         why.append(outcome)
     for expression, value in reading.conditions:
-        why.append(f"condition {show(expression)}: {CONDITION_WORDS[value]}")
+        if expression not in (reading.sentence or ""):
+            why.append(f"condition {show(expression)}: {CONDITION_WORDS[value]}")
     if why:
         page.block("why", "; ".join(why), most=1 if page.width < NARROW else 2)
 
@@ -335,17 +341,8 @@ def _plan(page: _Page, reading: Reading) -> None:
     if plan.perfect_attack_units is not None:
         text = f"Even a perfect attack needs {count_text(plan.perfect_attack_units)}."
         page.paragraph(text, most=2, indent=2)
-    names = list(dict.fromkeys(str(key) for row in plan.expected for key in row))
-    rows = [[_cell(row.get(name)) for name in names] for row in plan.expected[:PLAN_ROWS]]
-    table = [[name.replace("_", " ") for name in names], *rows]
-    if rows:
-        widths = [max(cells(row[i]) for row in table) for i in range(len(names))]
-        for row in table:
-            line = "  " + "  ".join(text.rjust(size) for text, size in zip(row, widths, strict=True))
-            page.raw(_shortened_to(line, page.width))
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return exact_text(value) if value == int(value) else f"{value:.3g}"
-    return "none" if value is None else count_text(value) if isinstance(value, int) else show(value, 16)
+    columns = [[head, *cells_of] for head, cells_of in plan_columns(reading)]
+    widths = [max(map(cells, column)) for column in columns]
+    for row in list(zip(*columns, strict=True))[: PLAN_ROWS + 1]:
+        line = "  " + "  ".join(show(text, 30).rjust(size) for text, size in zip(row, widths, strict=True))
+        page.raw(_shortened_to(line, page.width))
