@@ -1,7 +1,7 @@
 """Special functions of the core against mpmath with 50 digits, over their whole domains.
 
-Each tolerance is a count of rounding errors: ``ulps * eps * condition(x, f)``, where the condition is what one rounding of an
-intermediate result does to the answer. docs/numerics.md lists the worst errors measured.
+Each tolerance is a count of rounding errors: ``ulps * eps * condition(x, f)``, where the condition is what one rounding
+of an intermediate result does to the answer. docs/numerics.md lists the worst errors measured.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 """Run every check of form that CI runs, or with --fix repair what can be repaired.
 
 Steps: ruff (rules and format), clang-format, clang-tidy, mypy --strict, stubtest of the compiled core. The tools are
-those of the environment that runs this file. clang-tidy reads build/tests (made by cmake --preset tests) for kernels
-and tests, and the newest build directory of the Python extension (or AUDITKIT_BUILD_DIR) for the bindings.
+those of the environment that runs this file, and the package is installed there. clang-tidy configures the preset lint,
+which knows the flags of every source and builds nothing.
 
 Usage:  lint.py [--fix] [--changed] [STEP ...]
 """
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -69,41 +68,44 @@ def clang_format(fix: bool, changed: bool) -> bool:
     return run(tool("clang-format"), *(["-i"] if fix else ["--dry-run", "-Werror"]), *cxx_files())
 
 
-def compile_databases() -> list[Path]:
-    """build/tests, and the newest other build directory that knows the bindings."""
-    databases = [ROOT / "build" / "tests" / "compile_commands.json"]
-    if not databases[0].exists():
-        raise SystemExit("lint: clang-tidy needs build/tests; make it with: cmake --preset tests")
-    folder = os.environ.get("AUDITKIT_BUILD_DIR")
-    candidates = [Path(folder)] if folder else list((ROOT / "build").glob("cp*"))
-    found = [d / "compile_commands.json" for d in candidates if (d / "compile_commands.json").exists()]
-    return databases + sorted(found, key=lambda path: path.stat().st_mtime)[-1:]
+def configure() -> Path:
+    """The build folder of the preset lint, configured for this Python and its pybind11."""
+    pybind11 = subprocess.run(
+        [sys.executable, "-m", "pybind11", "--cmakedir"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    command = [
+        tool("cmake"),
+        "--preset",
+        "lint",
+        f"-Dpybind11_DIR={pybind11}",
+        f"-DPython_EXECUTABLE={sys.executable}",
+    ]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    return ROOT / "build" / "lint"
 
 
-def tidy_units(changed: bool) -> list[tuple[str, str]]:
-    """(compile database folder, source) of each unit to check, each source once."""
+def tidy_units(folder: Path, changed: bool) -> list[str]:
+    """The sources to check; those generated for each instruction set are always among them."""
     wanted = changed_files() if changed else None
-    units: dict[str, tuple[str, str]] = {}  # by file name, because both databases hold the kernels
-    for database in compile_databases():
-        for entry in json.loads(database.read_text()):
-            source = Path(entry["directory"], entry["file"]).resolve()
-            generated = source.parent.name == "isa"
-            if not generated and not source.is_relative_to(ROOT / "csrc"):
-                continue
-            if wanted is None or generated or str(source.relative_to(ROOT)) in wanted:
-                units.setdefault(source.name, (str(database.parent), str(source)))
-    return list(units.values())
+    units = []
+    for entry in json.loads((folder / "compile_commands.json").read_text()):
+        source = Path(entry["directory"], entry["file"]).resolve()
+        generated = source.parent.name == "isa"
+        if wanted is None or generated or str(source.relative_to(ROOT)) in wanted:
+            units.append(str(source))
+    return units
 
 
 def clang_tidy(fix: bool, changed: bool) -> bool:
-    """Two units at a time; only those that complain are printed."""
-    command = [tool("clang-tidy"), "--quiet", *(["--fix"] if fix else [])]
+    """Two sources at a time; only those that complain are printed."""
+    folder = configure()
+    command = [tool("clang-tidy"), "--quiet", "-p", str(folder), *(["--fix"] if fix else [])]
 
-    def check(unit: tuple[str, str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*command, "-p", *unit], cwd=ROOT, capture_output=True, text=True, check=False)
+    def check(unit: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, unit], cwd=ROOT, capture_output=True, text=True, check=False)
 
     with concurrent.futures.ThreadPoolExecutor(1 if fix else 2) as pool:
-        runs = list(pool.map(check, tidy_units(changed)))
+        runs = list(pool.map(check, tidy_units(folder, changed)))
     for failed in (r for r in runs if r.returncode != 0):
         print(failed.stdout, failed.stderr, sep="")
     return all(r.returncode == 0 for r in runs)
