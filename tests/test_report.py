@@ -652,7 +652,7 @@ def test_guarantee_lines_are_where_the_definition_puts_them(delta: float) -> Non
 
 
 def test_axis_holds_a_claim_that_is_near_and_zero_where_it_is_near() -> None:
-    low, high = epsilon_span([2.0, 3.0], 4.0, zero_share=0.6)
+    low, high = epsilon_span([3.0, 3.5], 4.0, zero_share=0.6)
     assert low > 0 and high > 4
     assert epsilon_span([2.0, 3.0], 50.0, zero_share=0.6)[1] < 4
     assert epsilon_span([2.0, 3.0], None, zero_share=0.85)[0] == 0
