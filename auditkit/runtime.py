@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import Any
 
 from auditkit.errors import InputError
@@ -53,6 +54,7 @@ def set_num_threads(n: int) -> None:
     _chosen_threads = n
 
 
+@cache
 def _cgroup_cores() -> int:
     """Cores that the control group allows, rounded up; a large number where there is no limit."""
     try:

@@ -252,6 +252,24 @@ def test_buehler_against_enumeration(members, nonmembers, fn, fp, delta):
     assert enumerated_supremum(height, members, nonmembers, epsilon + 1e-4, delta) > 0.05
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    members=st.integers(1, 40),
+    nonmembers=st.integers(1, 40),
+    data=st.data(),
+    delta=st.sampled_from([0.0, 1e-4, 0.05]),
+    alpha=st.sampled_from([0.005, 0.05, 0.4]),
+)
+def test_buehler_is_never_above_what_enumeration_allows(members, nonmembers, data, delta, alpha):
+    fn, fp = data.draw(st.integers(0, members)), data.draw(st.integers(0, nonmembers))
+    counts = {"tp": members - fn, "fn": fn, "fp": fp, "tn": nonmembers - fp}
+    height = enumerated_staircase(members, nonmembers, fn, fp, delta)
+    assert np.array_equal(core.buehler_staircase(**counts, delta=delta), height)
+    epsilon = bounds.buehler(**counts, delta=delta, alpha=alpha).epsilon
+    if epsilon > 0.0:
+        assert enumerated_supremum(height, members, nonmembers, epsilon, delta, points=400) <= alpha
+
+
 @pytest.mark.parametrize(
     ("n", "fn", "fp", "expected"),
     [

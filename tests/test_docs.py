@@ -1,8 +1,8 @@
 """Every command in the README and the docs is run, and prints what the page shows.
 
-A fenced block marked ``console`` is a terminal session: lines that start with ``$ `` are run in one bash in an empty
-folder, the other lines are what must be printed (``...`` alone on a line stands for any lines, ``[exit N]`` for the exit
-status). A block marked ``python`` with ``>>>`` is a doctest.
+Fenced blocks marked ``console`` are terminal sessions: lines that start with ``$ `` are run, all of a page in one folder
+that is empty at first; the other lines are what must be printed (``...`` stands for any text, alone on a line for any
+lines; ``[exit N]`` for the exit status). A block marked ``python`` with ``>>>`` is a doctest.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def blocks(kind: str):
-    for page in PAGES:
-        for number, (language, body) in enumerate(FENCE.findall(page.read_text(encoding="utf-8"))):
-            if language == kind:
-                yield pytest.param(body, id=f"{page.relative_to(ROOT)}-{number}")
+def blocks(page: Path, kind: str) -> list[str]:
+    """The bodies of all fenced blocks of one kind, in order."""
+    return [body for language, body in FENCE.findall(page.read_text(encoding="utf-8")) if language == kind]
+
+
+def pages_with(kind: str) -> list:
+    return [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES if blocks(page, kind)]
 
 
 def run(command: str, folder: Path) -> str:
@@ -39,29 +41,28 @@ def run(command: str, folder: Path) -> str:
 
 
 def as_pattern(expected: str) -> str:
-    lines = [r"(?:.*\n)*?" if line.strip() == "..." else re.escape(line.rstrip()) + r"[ ]*\n" for line in expected.splitlines()]
+    lines = []
+    for line in expected.splitlines():
+        words = r".*".join(re.escape(part) for part in line.rstrip().split("..."))
+        lines.append(r"(?:.*\n)*?" if line.strip() == "..." else words + r"[ ]*\n")
     return "".join(lines) + r"\Z"
 
 
-@pytest.mark.parametrize("session", blocks("console"))
-def test_console_session_prints_what_the_page_shows(session, tmp_path):
-    steps = re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]
-    assert steps, "a console block needs a line that starts with '$ '"
-    for step in steps:
+@pytest.mark.parametrize("page", pages_with("console"))
+def test_console_sessions_print_what_the_page_shows(page, tmp_path):
+    for step in re.split(r"^\$ ", "".join(blocks(page, "console")), flags=re.MULTILINE)[1:]:
         command, _, expected = step.partition("\n")
         while command.endswith("\\"):
             more, _, expected = expected.partition("\n")
-            command = f"{command}\n{more}"
+            command = f"{command[:-1]}{more}"
         printed = run(command, tmp_path)
-        if expected.strip():
-            assert re.match(as_pattern(expected), printed), f"$ {command}\nprinted:\n{printed}\nexpected:\n{expected}"
-        else:
-            assert "[exit" not in printed, f"$ {command}\nprinted:\n{printed}"
+        pattern = as_pattern(expected) if expected.strip() else r"(?!(?s:.*)\[exit)"
+        assert re.match(pattern, printed), f"$ {command}\nprinted:\n{printed}\nexpected:\n{expected}"
 
 
-@pytest.mark.parametrize("source", blocks("python"))
-def test_python_example_gives_what_the_page_shows(source):
-    test = doctest.DocTestParser().get_doctest(source, {}, "page", None, 0)
+@pytest.mark.parametrize("page", pages_with("python"))
+def test_python_examples_give_what_the_page_shows(page):
+    test = doctest.DocTestParser().get_doctest("\n".join(blocks(page, "python")), {}, page.name, None, 0)
     assert test.examples, "a python block needs lines that start with '>>>'"
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     runner.run(test)

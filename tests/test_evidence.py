@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -163,3 +165,14 @@ def test_from_file_keeps_the_hash(tmp_path):
     assert len(evidence.origin["sha256"]) == 64
     assert evidence.origin["bytes"] == path.stat().st_size
     assert [a.id for a in evidence.assumptions] == ["exchangeable-members", "direction-fixed"]
+
+
+def test_unit_means_do_not_depend_on_the_order_in_which_rows_are_summed():
+    rows = [1e16, 1.0, -1e16, 3.0]  # sums of these differ by order: 3, 4 or 0 before dividing
+    means = {
+        Evidence.from_scores(
+            [*order, 0.0], [1, 1, 1, 1, 0], unit=[5, 5, 5, 5, 6], design="independent"
+        ).scores[0]
+        for order in itertools.permutations(rows)
+    }
+    assert len(means) == 1

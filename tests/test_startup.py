@@ -26,11 +26,16 @@ def cpu_seconds(arguments):
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def test_help_costs_less_than_six_bare_interpreters():
-    """The least of many runs, taken in turn, since other processes can only add to a run's time."""
-    runs = [(cpu_seconds(["-c", "pass"]), cpu_seconds(["-m", "auditkit", "--help"])) for _ in range(12)]
-    bare, help_ = (min(times) for times in zip(*runs, strict=True))
-    assert help_ < 6 * bare
+@pytest.mark.parametrize("arguments", [["--help"], ["dp-estimate", "--help"]])
+def test_help_costs_less_than_six_bare_interpreters(arguments):
+    """The least of many runs, taken in turn: other processes can only add to a run's time."""
+    bare = help_ = float("inf")
+    for repeat in range(40):
+        bare = min(bare, cpu_seconds(["-c", "pass"]))
+        help_ = min(help_, cpu_seconds(["-m", "auditkit", *arguments]))
+        if repeat >= 7 and help_ < 6 * bare:
+            break
+    assert help_ < 6 * bare, f"{help_ / bare:.1f} times"
 
 
 @pytest.mark.parametrize("module", ["auditkit", "auditkit.privacy", "auditkit.cli.main"])

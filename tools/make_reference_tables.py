@@ -21,10 +21,11 @@ How the integrals are done.  Panels of Gauss-Legendre quadrature with 32 nodes, 
 against the width of both densities and against the distance to their singularities.  F_Y comes
 from Taylor polynomials of the density of log(y/(1-y)), integrated term by term, whose first
 value is the incomplete beta function of the library.  S comes from (1) and F from (5), two
-different integrals: every line is accepted only if F + S = 1 to 1e-25.
+different integrals: every line is accepted only if F + S = 1 to 1e-33.
 
---check takes a random subset of each table and computes it again in another way: the incomplete
-beta function of the library at every node, and the tanh-sinh quadrature of mpmath.
+--check takes a random subset of each table and computes it again in another way: small cases by the
+tanh-sinh quadrature of mpmath, others with the two classes exchanged, more bits and nodes and (except
+for the largest counts) the incomplete beta function of the library at every node; see check_* below.
 
 Numbers in the tables are C hexadecimal floating point, correctly rounded; a value outside the
 range of a double is in the column of its natural logarithm.
@@ -74,8 +75,8 @@ def to_double(x, digits=22):
         return float(x)
     if x.is_zero():
         return 0.0
-    if not x.is_finite():
-        return float(x)
+    if x.is_nan():
+        raise ArithmeticError("not a number")
     if x.rel_accuracy_bits() < digits * 3.33:
         raise ArithmeticError("only %d bits: %s" % (x.rel_accuracy_bits(), x.str(20)))
     if abs(x.mid()) < arb(2) ** -1100:
@@ -284,6 +285,12 @@ def integrate(function, step, points):
     return total
 
 
+def panel_width(law, s, slope):
+    """Width in t of a panel that a law allows at s(t), |ds/dt| = slope."""
+    slope = float(slope)
+    return 2 * law.half_width(float(s)) / slope if slope > 1e-300 else 1e300
+
+
 def near(place, ends):
     """Is place in the interval, taken 1% longer at both ends?"""
     margin = 0.01 * (ends[1] - ends[0])
@@ -315,11 +322,9 @@ class Line:
         return value * self.y.cdf(s_y)
 
     def step(self, t):
-        s_x, jac, s_y, slope, _ = (float(v) for v in self.curve(t))
-        width = 2 * self.x.half_width(s_x) / jac
-        if near(s_y, self.active):
-            width = min(width, 2 * self.y.half_width(s_y) / slope)
-        return width
+        s_x, jac, s_y, slope, _ = self.curve(t)
+        width = panel_width(self.x, s_x, jac)
+        return min(width, panel_width(self.y, s_y, slope)) if near(float(s_y), self.active) else width
 
     def value(self, low, high):
         """The integral over t in [low, high] (balls or floats)."""
@@ -422,10 +427,10 @@ class Strip:
 
     def step(self, t):
         s_x, jac, *pair = self.curve(t)
-        width = 2 * self.x.half_width(float(s_x)) / float(jac)
+        width = panel_width(self.x, s_x, jac)
         for end in pair:
             if end is not None and near(float(end[0]), self.active):
-                width = min(width, 2 * self.y.half_width(float(end[0])) / float(end[1]))
+                width = min(width, panel_width(self.y, end[0], end[1]))
         return width
 
     def value(self, kinks, low, high):
@@ -602,7 +607,7 @@ def stress_cases():
             yield from quantile_points(flipped, [0.5])
             turn += 1
     for prior in (1.0, 0.1):
-        for cells in ((3, 2, 18, 17), (0, 0, 50, 50), (1, 0, 0, 1), (90, 95, 5, 10), (10**5, 10**4, 10**6, 10**6)):
+        for cells in ((3, 2, 18, 17), (0, 0, 50, 50), (90, 95, 5, 10), (10**5, 10**4, 10**6, 10**6)):
             yield from quantile_points((*cells, prior, 1e-5, "both"), [0.025, 0.5, 0.975])
 
 
@@ -635,7 +640,7 @@ def epsilon_row(case, eps):
     deep = cdf.is_nan()                 # F below exp(-5000)
     if deep:
         cdf = arb(0)
-    if not abs(cdf + survival - 1) < arb("1e-25"):
+    if not abs(cdf + survival - 1) < arb("1e-33"):
         raise ArithmeticError("F+S-1 = %s for %r at %r" % ((cdf + survival - 1).str(5), case, eps))
     log_cdf = math.nan if deep else (-survival).log1p() if survival < 0.5 else log_or_inf(cdf)
     log_survival = (-cdf).log1p() if cdf < 0.5 else log_or_nan(survival)
@@ -806,7 +811,7 @@ def mu_row(case, mu):
     cdf, survival, density = mu_cdf(case, mu), mu_sum(case, mu, "cdf"), mu_sum(case, mu, "pdf")
     if cdf.is_nan():
         cdf = arb(0)
-    if not abs(cdf + survival - 1) < arb("1e-25"):
+    if not abs(cdf + survival - 1) < arb("1e-33"):
         raise ArithmeticError("F+S-1 = %s for %r at %r" % ((cdf + survival - 1).str(5), case, mu))
     log_density = log_or_nan(density)
     return " ".join([" ".join(map(str, case[:4])), case[4].hex(), case[5], mu.hex()]
@@ -944,6 +949,16 @@ def beta_points(a, b, s):
     return "c", 1 - arb(float(xc)), arb(float(xc))
 
 
+def both_tails(a, b, x, xc, exact):
+    """Lower and upper tail of Beta(a, b), the one of the exact argument first, the other by difference unless it is small."""
+    first = x.beta_lower(a, b, 1) if exact == "x" else xc.beta_lower(b, a, 1)
+    if first < 0.999:
+        second = 1 - first
+    else:
+        second = xc.beta_lower(b, a, 1) if exact == "x" else x.beta_lower(a, b, 1)
+    return (first, second) if exact == "x" else (second, first)
+
+
 def beta_rows():
     """beta_lower and beta_upper near the quantiles."""
     for i, a in enumerate(BETA_PARAMETERS):
@@ -956,7 +971,7 @@ def beta_rows():
                 if found is None:
                     continue
                 exact, x, xc = found
-                lower, upper = x.beta_lower(a, b, 1), xc.beta_lower(b, a, 1)
+                lower, upper = both_tails(a, b, x, xc, exact)
                 place = [a.hex(), b.hex(), hexa(x), hexa(xc), exact]
                 logs = [(-upper).log1p() if upper < 0.5 else lower.log(), (-lower).log1p() if lower < 0.5 else upper.log()]
                 yield ["beta_lower", *place, hexa(lower), hexa(logs[0])]
@@ -1010,7 +1025,7 @@ def increasing_root(function, low, high, width=1e-24):
     f_low, f_high, side, count = function(low), function(high), 0, 0
     while high - low > width * (1 + abs(high)):
         count += 1
-        cut = (low * f_high - high * f_low) / (f_high - f_low) if count % 4 else (low + high) / 2
+        cut = (low * f_high - high * f_low) / (f_high - f_low) if count % 2 else (low + high) / 2
         cut = cut.mid()
         value = function(cut)
         if value > 0:
@@ -1086,12 +1101,12 @@ def table_one_run():
 
 def fdp_excess(m, r, v, alpha, mu):
     """r/m - (R+H) after the recursion: negative where the hypothesis is rejected."""
-    blow = lambda p: normal_cdf(normal_quantile(p) - mu) if p < 1 else arb(1)
-    right, wrong = arb(alpha) * v / m, arb(alpha) * (r - v) / m
-    for i in range(v - 1, -1, -1):
+    blow = lambda p: normal_cdf(normal_quantile(p) - mu).mid() if p < 1 else arb(1)
+    right, wrong = (arb(alpha) * v / m).mid(), (arb(alpha) * (r - v) / m).mid()
+    for i in range(v - 1, -1, -1):          # middles of the balls, else the radii grow with every step
         bigger = blow(right)
         bigger = bigger if bigger > wrong else wrong
-        right += i * (bigger - wrong) / (r - i)
+        right = (right + i * (bigger - wrong) / (r - i)).mid()
         right = arb(1) if right > 1 else right
         wrong = bigger
     return arb(r) / m - right - wrong
@@ -1189,6 +1204,324 @@ def table_band_levels():
             yield "probability %d %s %s" % (n, eta.hex(), hexa(crossing_free(band_bounds(arb(eta), n))))
 
 
+# ---------------------------------------------------------------- --check: other methods
+
+def number(field):
+    """A field of a table as a float."""
+    return float(field) if field in ("nan", "inf", "-inf") else float.fromhex(field)
+
+
+def deviation(found, listed):
+    """Relative difference of a value from its double; 0 for a value below the range of a double."""
+    if math.isnan(listed) or math.isinf(listed) or (listed == 0 and abs(found) < 1e-320):
+        return 0.0
+    if isinstance(found, arb):
+        found = mpmath.mpf(found.mid().str(40, radius=False))
+    return float(abs(found - listed) / abs(listed)) if listed else float(abs(found))
+
+
+class MpBeta:
+    """A Beta law in mpmath."""
+
+    def __init__(self, a, b):
+        self.a, self.b = mpmath.mpf(a), mpmath.mpf(b)
+        self.log_norm = mpmath.loggamma(self.a + self.b) - mpmath.loggamma(self.a) - mpmath.loggamma(self.b)
+        self.mean = self.a / (self.a + self.b)
+        self.sd = mpmath.sqrt(self.mean * (1 - self.mean) / (self.a + self.b + 1))
+
+    def pdf(self, x):
+        return mpmath.exp(self.log_norm + (self.a - 1) * mpmath.log(x) + (self.b - 1) * mpmath.log1p(-x))
+
+    def cdf(self, x):
+        return mpmath.betainc(self.a, self.b, 0, x, regularized=True)
+
+    def mirror(self):
+        return MpBeta(self.b, self.a)
+
+
+def mp_quad(function, low, high, places):
+    """tanh-sinh quadrature on [low, high], split at the places inside."""
+    cuts = sorted({p for p in places if low < p < high})
+    return mpmath.quad(function, [low, *cuts, high])
+
+
+def mp_below(law_x, law_y, eps, delta, kind):
+    """L of (1), or -dL/deps of (4), by mpmath."""
+    e, d = mpmath.exp(eps), 1 - mpmath.mpf(delta)
+    corner, total = d / (1 + e), mpmath.mpf(0)
+    for one, two in ((law_x, law_y), (law_y, law_x)):
+        places = [one.mean + k * one.sd for k in (-8, -3, 0, 3, 8)] + [corner / 50]
+        places += [(d - two.mean - k * two.sd) / e for k in (-8, -3, 0, 3, 8)] + [corner - corner / e / 2]
+        if kind == "cdf":
+            total += mp_quad(lambda x: one.pdf(x) * two.cdf(d - e * x), 0, corner, places)
+        else:
+            total += e * mp_quad(lambda x: x * one.pdf(x) * two.pdf(d - e * x), 0, corner, places)
+    return total - law_x.cdf(corner) * law_y.cdf(corner) if kind == "cdf" else total
+
+
+def mp_epsilon(case, eps):
+    """(S, f) by mpmath."""
+    fn, fp, tn, tp, prior, delta, region = case
+    law_x, law_y = MpBeta(fn + prior, tp + prior), MpBeta(fp + prior, tn + prior)
+    values = []
+    for kind in ("cdf", "pdf"):
+        value = mp_below(law_x, law_y, eps, delta, kind)
+        values.append(value + mp_below(law_x.mirror(), law_y.mirror(), eps, delta, kind) if region == "both" else value)
+    return values
+
+
+class harder:
+    """Context: more bits, more nodes, wider windows; the library's incomplete beta function if laws are not too narrow."""
+
+    def __init__(self, size):
+        self.size = size
+
+    def __enter__(self):
+        global BITS, DROP
+        self.saved = BITS, DROP, ctx.prec, Beta.taylor, gauss_rule.__defaults__
+        BITS, DROP, ctx.prec = 352, 130.0, 352
+        Beta.taylor, gauss_rule.__defaults__ = self.size > 10**4, (44,)
+
+    def __exit__(self, *_):
+        global BITS, DROP
+        BITS, DROP, ctx.prec, Beta.taylor, gauss_rule.__defaults__ = self.saved
+
+
+def second_epsilon(case, eps):
+    """(F, S, f) with the roles of the two classes exchanged, and f as the derivative of (5)."""
+    fn, fp, tn, tp, prior, delta, region = case
+    other = (fp, fn, tp, tn, prior, delta, region)
+    with harder(sum(case[:4])):
+        with precision(BITS + int(1.5 * eps)):
+            density = epsilon_strip(eps, delta, *laws(*other[:5]), region, "pdf")
+        return epsilon_cdf(other, eps), epsilon_survival(other, eps), density
+
+
+def check_epsilon(case, eps):
+    """(F, S, f) by another method."""
+    if sum(case[:4]) <= 300 and 0 < eps < 12:
+        with mpmath.workdps(32):
+            survival, density = mp_epsilon(case, eps)
+            return 1 - survival, survival, density
+    return second_epsilon(case, eps)
+
+
+def parse_case(fields, with_delta=True):
+    """Case of a line of a posterior table."""
+    reals = [number(f) for f in fields[4:6 if with_delta else 5]]
+    return (*map(int, fields[:4]), *reals, fields[6 if with_delta else 5])
+
+
+def check_epsilon_posterior(fields):
+    listed = [number(f) for f in fields[7:]]
+    cdf, survival, density = check_epsilon(parse_case(fields), listed[0])
+    if abs(cdf) < 1e-12 and sum(map(int, fields[:4])) <= 300 and isinstance(cdf, mpmath.mpf):
+        cdf = listed[1]                 # 1 - S has no relative accuracy here
+    return max(deviation(v, w) for v, w in zip((cdf, survival, density), (listed[1], listed[3], listed[5])))
+
+
+def check_epsilon_posterior_quantiles(fields):
+    level, eps = number(fields[7]), number(fields[8])
+    cdf, survival, density = check_epsilon(parse_case(fields), eps)
+    if eps == 0:
+        return 0.0 if cdf >= level else 1.0
+    error = cdf - level if level < 0.5 else (1 - mpmath.mpf(level) if isinstance(cdf, mpmath.mpf) else 1 - arb(level)) - survival
+    return abs(float(error / density)) / eps
+
+
+def mp_mu(case, mu):
+    """(S, f) of formula (6) by mpmath."""
+    fn, fp, tn, tp, prior, region = case
+    law_x, law_y = MpBeta(fn + prior, tp + prior), MpBeta(fp + prior, tn + prior)
+    phi, density = mpmath.ncdf, mpmath.npdf
+    survival = slope = mpmath.mpf(0)
+    for one, two in ((law_x, law_y), (law_x.mirror(), law_y.mirror()))[:2 if region == "both" else 1]:
+        cuts = list(range(-8, 9))
+        survival += mpmath.quad(lambda z: one.pdf(phi(z)) * density(z) * two.cdf(phi(-z - mu)), [-20, *cuts, 20])
+        slope += mpmath.quad(lambda z: one.pdf(phi(z)) * density(z) * two.pdf(phi(-z - mu)) * density(z + mu), [-20, *cuts, 20])
+    return survival, slope
+
+
+def check_mu(case, mu):
+    """(F, S, f) by another method."""
+    if sum(case[:4]) <= 100 and min(case[:4]) > 0 and mu < 6:
+        with mpmath.workdps(25):
+            survival, density = mp_mu(case, mu)
+            return 1 - survival, survival, density
+    fn, fp, tn, tp, prior, region = case
+    other = (fp, fn, tp, tn, prior, region)
+    with harder(sum(case[:4])):
+        return mu_cdf(other, mu), mu_sum(other, mu, "cdf"), mu_sum(other, mu, "pdf")
+
+
+def check_mu_posterior(fields):
+    listed = [number(f) for f in fields[6:]]
+    cdf, survival, density = check_mu(parse_case(fields, False), listed[0])
+    if abs(cdf) < 1e-9 and isinstance(cdf, mpmath.mpf):
+        cdf = listed[1]
+    return max(deviation(v, w) for v, w in zip((cdf, survival, density), listed[1:4]))
+
+
+def check_mu_posterior_quantiles(fields):
+    level, mu = number(fields[6]), number(fields[7])
+    cdf, survival, density = check_mu(parse_case(fields, False), mu)
+    if mu == 0:
+        return 0.0 if cdf >= level else 1.0
+    error = cdf - level if level < 0.5 else (1 - mpmath.mpf(level) if isinstance(cdf, mpmath.mpf) else 1 - arb(level)) - survival
+    return abs(float(error / density)) / mu
+
+
+def check_gaussian_delta(fields):
+    """delta = Int over z > eps/mu - mu/2 ... by mpmath's normal distribution function with many digits."""
+    mu, eps, value, log_value = map(number, fields)
+    with mpmath.workdps(1500):
+        z = mpmath.mpf(eps) / mu
+        found = mpmath.ncdf(-z + mpmath.mpf(mu) / 2) - mpmath.exp(eps) * mpmath.ncdf(-z - mpmath.mpf(mu) / 2)
+        return max(deviation(found, value), deviation(mpmath.log(found), log_value))
+
+
+def beta_by_quadrature(a, b, x, xc):
+    """Lower tail of Beta(a, b) at x as an integral of the density (no incomplete beta function)."""
+    law, s = Beta(a, b), (x / xc).log()
+    bound = lambda t: float(law.log_density(arb(t)))
+    low = min(law.mode, float(s)) - 4 * DROP / law.fa - 40
+    left, _, _ = window(bound, low, float(s))
+    return integrate(lambda t: law.log_density(t).exp(), lambda t: 2 * law.half_width(float(t)), [arb(left), s])
+
+
+def check_beta(fields):
+    a, b, x, xc = (arb(number(f)) for f in fields[1:5])
+    x, xc = (x, 1 - x) if fields[5] == "x" else (1 - xc, xc)
+    if fields[0] == "beta_upper":
+        a, b, x, xc = b, a, xc, x
+    return max(deviation(v, number(f)) for v, f in zip([beta_by_quadrature(a, b, x, xc)], fields[6:7]))
+
+
+def check_special_functions(fields):
+    """The same function in mpmath, or the beta function by quadrature."""
+    name, place = fields[0], fields[1:]
+    if name in ("beta_lower", "beta_upper"):
+        return check_beta(fields)
+    with mpmath.workdps(60):
+        if name.startswith("binomial"):
+            n, k, p = int(place[0]), int(place[1]), arb(number(place[2]))
+            pair = (n - k, k + 1, 1 - p, p) if name == "binomial_logcdf" else (k + 1, n - k, p, 1 - p)
+            return deviation(beta_by_quadrature(*pair).log(), number(place[3]))
+        if name == "beta_quantile":
+            a, b, level, x, xc = (arb(number(f)) for f in place)
+            law, (x, xc) = Beta(a, b), (x, 1 - x) if x < 0.5 else (1 - xc, xc)
+            slope = law.log_density((x / xc).log()).exp()
+            return abs(float((beta_by_quadrature(a, b, x, xc) - level) / slope))
+        x = mpmath.mpf(number(place[0]))
+        found = {"log_gamma": mpmath.loggamma,
+                 "stirling_error": lambda t: mpmath.loggamma(t) - (t - 0.5) * mpmath.log(t) + t - mpmath.log(2 * mpmath.pi) / 2,
+                 "log1pmx": lambda t: mpmath.log1p(t) - t,
+                 "normal_cdf": mpmath.ncdf, "normal_quantile": lambda p: mpmath.mpf(number(place[1]))}[name](x)
+        if name == "normal_quantile":
+            return float(abs((mpmath.ncdf(found) - x) / (mpmath.npdf(found) * found)))
+        return deviation(found, number(place[1]))
+
+
+def check_one_run(fields):
+    """(7) from incomplete beta functions, just below and just above the listed root."""
+    m, r, v, alpha, delta, eps = *map(int, fields[:3]), *map(number, fields[3:])
+
+    def excess(eps):
+        q = sigmoid(arb(eps))[0]
+        at_least = lambda k: q.beta_lower(k, r - k + 1, 1) if k > 0 else arb(1)
+        tail = at_least(v)
+        best = max([(at_least(v - i) - tail) / i for i in range(1, min(v, 1500) + 1)], key=float) if v and delta else 0
+        return float(tail + 2 * m * arb(delta) * best - alpha)
+
+    if eps == 0:
+        return 0.0 if excess(0.0) > 0 else 1.0
+    low, high = excess(eps * (1 - 4e-16)), excess(eps * (1 + 4e-16))
+    return 0.0 if low < 0 < high else 1.0
+
+
+def check_one_run_fdp(fields):
+    """The recursion in mpmath, just below and just above the listed mu; then delta(eps; mu)."""
+    m, r, v, alpha, delta, mu, eps = *map(int, fields[:3]), *map(number, fields[3:])
+    mpmath.mp.dps = 34
+
+    def excess(mu):
+        blow = lambda p: mpmath.ncdf(mpmath.sqrt(2) * mpmath.erfinv(2 * p - 1) - mu) if p < 1 else mpmath.mpf(1)
+        right, wrong = mpmath.mpf(alpha) * v / m, mpmath.mpf(alpha) * (r - v) / m
+        for i in reversed(range(v)):
+            bigger = max(wrong, blow(right))
+            right, wrong = min(right + mpmath.mpf(i) / (r - i) * (bigger - wrong), mpmath.mpf(1)), bigger
+        return mpmath.mpf(r) / m - right - wrong
+
+    if mu == 0:
+        return 0.0 if excess(mpmath.mpf("1e-9")) > 0 else 1.0
+    if not excess(mu * (1 - mpmath.mpf("1e-15"))) < 0 < excess(mu * (1 + mpmath.mpf("1e-15"))):
+        return 1.0
+    value = lambda e: mpmath.ncdf(-e / mu + mu / 2) - mpmath.exp(e) * mpmath.ncdf(-e / mu - mu / 2)
+    mu = mpmath.mpf(mu)
+    if eps == 0:
+        return 0.0 if value(mpmath.mpf(0)) < delta else 1.0
+    slope = mpmath.exp(eps) * mpmath.ncdf(-eps / mu - mu / 2)
+    return float(abs((value(mpmath.mpf(eps)) - delta) / slope) / eps)
+
+
+def chain_probability(bounds):
+    """P(U_(i) <= u_i for all i) by the chain N(u_1), N(u_2), ...: binomial steps, N(u_i) >= i."""
+    n, states, last = len(bounds), {0: arb(1)}, arb(0)
+    for i, u in enumerate(bounds, 1):
+        p = (u - last) / (1 - last)
+        after = {}
+        for j, mass in states.items():
+            for k in range(max(j, i), n + 1):
+                step = arb(n - j).fac() / arb(k - j).fac() / arb(n - k).fac() * p ** (k - j) * (1 - p) ** (n - k)
+                after[k] = after.get(k, arb(0)) + mass * step
+        states, last = after, u
+    return sum(states.values(), arb(0))
+
+
+def check_band_levels(fields):
+    """The chain instead of the recursion; a level is turned into its probability and back through the slope."""
+    kind, n, first, second = fields[0], int(fields[1]), number(fields[2]), number(fields[3])
+    eta = arb(first if kind == "probability" else second)
+    if n > 50:                          # O(n^3) terms: only the recursion with twice the precision
+        with precision(1024 + 8 * n):
+            found = crossing_free(band_bounds(eta, n))
+    else:
+        found = chain_probability(band_bounds(eta, n))
+    if kind == "probability":
+        return deviation(found, second)
+    return abs(float((1 - found) / (arb(first) / 2) - 1))
+
+
+CHECKS = {
+    "epsilon_posterior": check_epsilon_posterior,
+    "epsilon_posterior_quantiles": check_epsilon_posterior_quantiles,
+    "mu_posterior": check_mu_posterior,
+    "mu_posterior_quantiles": check_mu_posterior_quantiles,
+    "gaussian_delta": check_gaussian_delta,
+    "special_functions": check_special_functions,
+    "one_run": check_one_run,
+    "one_run_fdp": check_one_run_fdp,
+    "band_levels": check_band_levels,
+}
+
+
+def check_table(name, folder, count, seed):
+    """Compute some lines of a written table again; returns whether all agree."""
+    with open(os.path.join(folder, name + ".txt"), encoding="ascii") as text:
+        lines = [line.split() for line in text if not line.startswith("#")]
+    worst, start = 0.0, time.time()
+    for fields in random.Random(seed).sample(lines, min(count, len(lines))):
+        found = CHECKS[name](fields)
+        if found > 1e-15:
+            print("%s: differs by %.1e: %s" % (name, found, " ".join(fields)), flush=True)
+        worst = max(worst, found)
+    print("%s: %d of %d lines computed again, largest relative difference %.1e, %.0f s"
+          % (name, min(count, len(lines)), len(lines), worst, time.time() - start), flush=True)
+    return worst <= 1e-15
+
+
+
+
 # ---------------------------------------------------------------- command line
 
 TABLES = {
@@ -1234,9 +1567,15 @@ def main():
     parser.add_argument("--table", action="append", choices=sorted(TABLES), help="only this table (may be repeated)")
     parser.add_argument("--keep-going", action="store_true", help="leave out the lines that fail their check")
     parser.add_argument("--out", default=os.path.join(here, "..", "tests", "data"), help="folder of the tables")
+    parser.add_argument("--check", action="store_true", help="compute lines of the existing tables in another way")
+    parser.add_argument("--count", type=int, default=12, help="lines of each table to check")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the choice of lines")
     options = parser.parse_args()
     global KEEP_GOING
     KEEP_GOING = options.keep_going
+    if options.check:
+        sys.exit(0 if all([check_table(name, options.out, options.count, options.seed)
+                           for name in options.table or TABLES]) else 1)
     for name in options.table or TABLES:
         write_table(name, options.out)
 

@@ -26,11 +26,26 @@ EXIT_USAGE = 2
 EXIT_FAILED = 3
 EXIT_UNDECIDED = 4
 
-CONTEXT_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
+HELP_COLUMNS = 80
+CONTEXT_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 CONFIG_ORIGINS = "auditkit.config-origins"
 """Key of `click.Context.meta`: the file and table of each parameter that a configuration file set."""
 
 FORMATS = ("text", "json", "jsonl")
+
+
+def terminal_columns() -> int:
+    """Columns of the terminal, COLUMNS before what the terminal says, 80 where there is none.
+
+    As `shutil.get_terminal_size`, which takes longer to import than the rest of the help.
+    """
+    text = os.environ.get("COLUMNS", "")
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80  # type: ignore[union-attr]
+    except (AttributeError, ValueError, OSError):
+        return 80
 
 
 class Text(click.ParamType):  # type: ignore[type-arg]
@@ -194,9 +209,7 @@ class Session:
     @property
     def width(self) -> int:
         """Columns for text: those of the terminal between 60 and 120, 80 where there is none."""
-        import shutil
-
-        return min(max(shutil.get_terminal_size((80, 24)).columns, 60), 120)
+        return min(max(terminal_columns(), 60), 120)
 
     # -- standard error
 

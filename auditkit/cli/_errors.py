@@ -20,7 +20,6 @@ class Failure(NamedTuple):
     message: str
     hint: str | None
     code: int
-    expected: bool
 
 
 class OutputError(Exception):
@@ -30,19 +29,17 @@ class OutputError(Exception):
 def explain(error: Exception) -> Failure:
     """The failure that an exception stands for: bad input (2), or auditkit's own (3)."""
     if isinstance(error, InputError):
-        return Failure(error.id, one_line(str(error)), error.hint, EXIT_USAGE, True)
+        return Failure(error.id, one_line(str(error)), error.hint, EXIT_USAGE)
     if isinstance(error, click.ClickException):
         return _explain_usage(error)
     if isinstance(error, OutputError):
-        return Failure("AK-CL-020", one_line(str(error)), "the result itself was printed", EXIT_FAILED, True)
+        return Failure("AK-CL-020", one_line(str(error)), "the result itself was printed", EXIT_FAILED)
     if isinstance(error, MemoryError):
         hint = "free some memory or audit fewer records at once"
-        return Failure(
-            "AK-CL-021", "auditkit ran out of memory: nothing was concluded", hint, EXIT_FAILED, True
-        )
+        return Failure("AK-CL-021", "auditkit ran out of memory: nothing was concluded", hint, EXIT_FAILED)
     what = f"{type(error).__name__}: {show(error, 160)}" if str(error) else type(error).__name__
     hint = "please report it with the output of `auditkit doctor`; -vv shows where it happened"
-    return Failure("AK-CL-022", f"auditkit failed, nothing was concluded: {what}", hint, EXIT_FAILED, False)
+    return Failure("AK-CL-022", f"auditkit failed, nothing was concluded: {what}", hint, EXIT_FAILED)
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
@@ -84,14 +81,14 @@ def _explain_usage(error: click.ClickException) -> Failure:
         match = nearest(error.option_name, [name for name in known if name.startswith("--")])
         if match:
             hint = f"did you mean {match}?"
-        return Failure("AK-CL-002", f"{show(error.option_name)}: unknown option", hint, EXIT_USAGE, True)
+        return Failure("AK-CL-002", f"{show(error.option_name)}: unknown option", hint, EXIT_USAGE)
     if isinstance(error, click.BadParameter) and error.param is not None:
         where = _origin(error.param, error.ctx)
-        return Failure("AK-CL-004", f"{where}: {_plain(error.message)}", hint, EXIT_USAGE, True)
+        return Failure("AK-CL-004", f"{where}: {_plain(error.message)}", hint, EXIT_USAGE)
     if isinstance(error, click.BadOptionUsage):
         message = f"{show(error.option_name)}: {_plain(error.message)}"
-        return Failure("AK-CL-004", message, hint, EXIT_USAGE, True)
-    return Failure("AK-CL-001", _plain(error.format_message()), hint, EXIT_USAGE, True)
+        return Failure("AK-CL-004", message, hint, EXIT_USAGE)
+    return Failure("AK-CL-001", _plain(error.format_message()), hint, EXIT_USAGE)
 
 
 def _origin(parameter: click.Parameter, context: click.Context | None) -> str:

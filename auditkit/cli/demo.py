@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import click
 
 from auditkit.cli._common import EXIT_OK, Option, Session, Text, Verb
-from auditkit.cli._reports import check_reports, publish
 
 DEFAULT_REPORT = "auditkit-demo.html"
 DELTA = 1e-5
@@ -57,11 +53,16 @@ def command(session: Session, /, report: tuple[str, ...]) -> int:
     Example:
       auditkit demo --report demo.html
     """
-    if not report and _writable(Path(DEFAULT_REPORT)):
+    from auditkit.cli._reports import check_reports, publish
+
+    if not report and _writable(DEFAULT_REPORT):
         report = (DEFAULT_REPORT,)
     elif not report:
         session.complain(f"{DEFAULT_REPORT} is not written: this folder is not writable")
     check_reports(report, ())
+
+    import json
+    from importlib import resources
 
     from auditkit.privacy import Evidence, dp_estimate
 
@@ -88,7 +89,6 @@ def _introduction(facts: dict[str, Any]) -> str:
     )
 
 
-def _writable(target: Path) -> bool:
-    if target.exists() and not target.is_file():
-        return False
-    return os.access(Path.cwd(), os.W_OK | os.X_OK)
+def _writable(name: str) -> bool:
+    free = not os.path.lexists(name) or os.path.isfile(name)  # noqa: PTH113
+    return free and os.access(".", os.W_OK | os.X_OK)

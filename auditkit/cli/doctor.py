@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
 from auditkit.cli._common import EXIT_FAILED, EXIT_OK, Session, Verb
-from auditkit.cli._reports import to_json
 from auditkit.errors import show
 
 MARKS = {"pass": "ok", "fail": "FAILED"}
@@ -27,6 +25,9 @@ def command(session: Session, /) -> int:
     Example:
       auditkit doctor --format json
     """
+    import json
+
+    from auditkit.cli._reports import to_json
     from auditkit.diagnosis import diagnose
 
     found = diagnose()

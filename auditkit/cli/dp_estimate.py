@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,7 +20,6 @@ from auditkit.cli._common import (
     Verb,
     repeat_command,
 )
-from auditkit.cli._reports import check_reports, publish
 from auditkit.errors import InputError, show
 
 if TYPE_CHECKING:
@@ -162,9 +160,13 @@ def command(
         --delta 1e-5 --claimed-epsilon 2 --fail-on 'epsilon_lower>2' \\
         --report audit.html
     """
+    from auditkit.cli._reports import check_reports, publish
+
     session: Session = ctx.obj
     delta = _check_options(model, delta, **source)
     check_reports(report, [path for path in (model, source["scores"]) if path and path != "-"])
+
+    from dataclasses import replace
 
     from auditkit.privacy import dp_estimate
     from auditkit.privacy.conditions import parse_condition
@@ -282,4 +284,5 @@ def _fingerprint(model: str) -> dict[str, Any]:
     from auditkit.io.fingerprint import fingerprint
 
     found = fingerprint(model)
-    return {"name": Path(model).name, "sha256": found.sha256, "bytes": found.bytes}
+    name = os.path.basename(model)  # noqa: PTH119 (pathlib would double the time to start)
+    return {"name": name, "sha256": found.sha256, "bytes": found.bytes}

@@ -12,7 +12,14 @@ from typing import Any, NoReturn
 import click
 
 import auditkit
-from auditkit.cli._common import CONTEXT_SETTINGS, EXIT_OK, EXIT_USAGE, Session
+from auditkit.cli._common import (
+    CONTEXT_SETTINGS,
+    EXIT_OK,
+    EXIT_USAGE,
+    HELP_COLUMNS,
+    Session,
+    terminal_columns,
+)
 
 VERBS = {
     "dp-estimate": "How much privacy does a model really leak?",
@@ -67,7 +74,8 @@ class Verbs(click.Group):
         if "_AUDITKIT_COMPLETE" in os.environ:
             super().main(prog_name="auditkit")
         arguments = list(sys.argv[1:] if args is None else args)
-        sys.exit(_run(self, arguments, {**extra, "info_name": "auditkit"}))
+        width = max(min(terminal_columns(), HELP_COLUMNS) - 2, 50)
+        sys.exit(_run(self, arguments, {"terminal_width": width, **extra, "info_name": "auditkit"}))
 
 
 @click.group(

@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from auditkit.cli._common import EXIT_OK, Option, Session, Verb
-from auditkit.cli._reports import publish
 from auditkit.errors import InputError
 
 
@@ -66,6 +65,7 @@ def command(session: Session, /, claimed_epsilon: float | None, delta: float | N
         name = "--claimed-epsilon" if claimed_epsilon is None else "--delta"
         raise InputError(f"{name}: required, it has no default", id="AK-CL-011")
 
+    from auditkit.cli._reports import publish
     from auditkit.privacy import plan_audit
 
     publish(session, plan_audit(claimed_epsilon=claimed_epsilon, delta=delta, **settings).to_dict(), ())

@@ -16,10 +16,10 @@ import numpy as np
 from auditkit.errors import InputError, show
 from auditkit.privacy import checks, curves, methods
 from auditkit.privacy.conditions import ParsedCondition, evaluate, parse_condition
-from auditkit.privacy.epsilon._inputs import check_alpha, check_whole_seed
+from auditkit.privacy.epsilon import _bound_inputs as check
 from auditkit.privacy.evidence import Evidence
 from auditkit.privacy.methods import OperatingPoint, Question
-from auditkit.privacy.numbers import one_delta, one_epsilon, round_down, round_up
+from auditkit.privacy.numbers import one_epsilon, round_down, round_up, short
 from auditkit.results import (
     Assumption,
     Check,
@@ -212,12 +212,12 @@ def _check_request(
     claim = None if claimed_epsilon is None else one_epsilon(claimed_epsilon, "claimed_epsilon")
     expressions = (fail_on,) if isinstance(fail_on, str) else tuple(fail_on)
     return _Request(
-        delta=one_delta(delta),
-        alpha=check_alpha(alpha),
+        delta=check.delta(delta),
+        alpha=check.alpha(alpha),
         claimed_epsilon=claim,
-        methods=methods.chosen_methods(evidence, inference, delta=one_delta(delta)),
+        methods=methods.chosen_methods(evidence, inference, delta=check.delta(delta)),
         verify=verify,
-        seed=secrets.randbelow(_DRAWN_SEEDS) if seed is None else check_whole_seed(seed),
+        seed=secrets.randbelow(_DRAWN_SEEDS) if seed is None else check.seed(seed),
         conditions=tuple(parse_condition(expression) for expression in expressions),
     )
 
@@ -390,13 +390,13 @@ def _contradicted(lower: float, claim: float, detectable: float) -> bool | None:
 
 def _sentence(answer: _Answer, evidence: Evidence, lower: float, conditions: tuple[Condition, ...]) -> str:
     request = answer.request
-    kind = {"confidence": "confidence", "one-run": "one-run confidence"}.get(answer.headline.kind, "")
-    label = f"{100 * (1 - request.alpha):g}% {kind}, delta {request.delta:g}, {answer.headline.method}"
+    one_run = " (one-run)" if answer.headline.kind == "one-run" else ""
+    words = f"at delta {short(request.delta)}, with {100 * (1 - request.alpha):g}% confidence{one_run}"
     limit = f"a perfect attack would show at most {round_up(answer.detectable)}"
     if lower > 0:
-        found = f"epsilon at least {round_down(lower)} ({label})"
+        found = f"epsilon is at least {round_down(lower)} {words}"
     else:
-        found = f"epsilon not detected at this sample size ({label}); {limit}"
+        found = f"epsilon not detected at this sample size, {words}; {limit}"
     if evidence.design == "post-hoc":
         found = f"conditional on exchangeable members and non-members: {found}"
     claim = request.claimed_epsilon

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.privacy.evidence import Evidence
-from auditkit.privacy.numbers import binomial_tail, round_up
+from auditkit.privacy.numbers import binomial_tail, round_up, short
 from auditkit.results import Check, CheckStatus
 
 HARD_CHECKS = frozenset({"bit-count", "permutation-null", "blind-baseline"})
@@ -125,9 +125,9 @@ def delta_size(evidence: Evidence, *, delta: float) -> Check:
     name, n = "delta-size", evidence.n_units
     details = {"delta": delta, "units": n}
     if delta * n >= 1:
-        text = f"delta {delta:g} is at least 1/n for the {n:,} units: it allows publishing a whole record"
+        text = f"delta {short(delta)} is at least 1/n for the {n:,} units: it allows publishing a whole record"
         return Check(name, "warn", text, details)
-    return Check(name, "pass", f"delta {delta:g} is below 1/n for the {n:,} units", details)
+    return Check(name, "pass", f"delta {short(delta)} is below 1/n for the {n:,} units", details)
 
 
 def blind_baseline(evidence: Evidence) -> Check:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from auditkit.errors import InputError, show
 from auditkit.io.arrays import check_scores, check_unit, read_scores
 from auditkit.privacy.epsilon import _assumptions as assume
-from auditkit.privacy.epsilon._inputs import check_classes, check_counts
+from auditkit.privacy.epsilon._inputs import check_counts
 from auditkit.results import Assumption, Counts
 
 Design = Literal["one-run", "independent", "post-hoc"]
@@ -154,7 +154,7 @@ class Evidence:
         if design == "independent":
             if canaries is not None:
                 raise InputError("canaries: must be left out unless design is 'one-run'", id="AK-EV-011")
-            check_classes(*(np.asarray(n) for n in (tp, fn, fp, tn)))
+            _check_both_classes(tp + fn, fp + tn)
         else:
             canaries = guesses if canaries is None else _count("canaries", canaries)
             if guesses == 0 or canaries < guesses:
@@ -262,6 +262,16 @@ def _count(name: str, value: ArrayLike) -> int:
     if array.ndim != 0:
         raise InputError(f"{name}: must be one number, not an array of shape {array.shape}", id="AK-DP-001")
     return int(array)
+
+
+def _check_both_classes(members: int, nonmembers: int) -> None:
+    for name, cells, count in (("members", "tp + fn", members), ("non-members", "fp + tn", nonmembers)):
+        if count == 0:
+            raise InputError(
+                f"{cells}: must be at least 1, not 0: there are no {name}",
+                id="AK-DP-002",
+                hint="epsilon compares two error rates, so both members and non-members are needed",
+            )
 
 
 def _frozen(array: NDArray[Any]) -> NDArray[Any]:

@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import math
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from typing import Any
 
 import numpy as np
 
 from auditkit.errors import InputError, show
-from auditkit.privacy.epsilon._inputs import check_delta, check_values
+from auditkit.privacy.epsilon._inputs import check_values
 from auditkit.runtime import core
-
-
-def one_delta(delta: float) -> float:
-    """A single delta in [0, 1)."""
-    return _single(check_delta(delta), "delta")
 
 
 def one_epsilon(value: float, name: str) -> float:
     """A single finite epsilon of at least 0."""
-    number = _single(check_values(value, name), name)
-    if not 0.0 <= number < math.inf:
-        raise InputError(f"{name}: must be finite and at least 0, not {show(value)}", id="AK-AU-002")
-    return number
-
-
-def _single(array: np.ndarray[Any, np.dtype[np.float64]], name: str) -> float:
-    if array.ndim != 0:
-        raise InputError(f"{name}: must be one number, not an array of shape {array.shape}", id="AK-AU-002")
+    array = check_values(value, name)
+    if array.ndim != 0 or not 0.0 <= float(array) < math.inf:
+        raise InputError(
+            f"{name}: must be one finite number of at least 0, not {show(value)}", id="AK-AU-002"
+        )
     return float(array)
+
+
+def short(value: float) -> str:
+    """A number in the shortest general form, with exponents as people write them: 1e-5, not 1e-05."""
+    mantissa, _, exponent = f"{value:g}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if exponent else mantissa
 
 
 def round_down(value: float, digits: int = 3) -> str:

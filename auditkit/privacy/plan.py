@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from auditkit.errors import InputError, show
-from auditkit.privacy.epsilon._inputs import check_alpha, check_values
+from auditkit.privacy.epsilon import _bound_inputs as check
 from auditkit.privacy.epsilon.bounds import buehler, clopper_pearson
 from auditkit.privacy.epsilon.one_run import one_run_bound, one_run_p_value
 from auditkit.privacy.methods import CHOOSE_FRACTION, chosen_size
-from auditkit.privacy.numbers import binomial_tail, one_delta, one_epsilon, round_up
+from auditkit.privacy.numbers import binomial_tail, one_epsilon, round_up
 from auditkit.results import Assumption, AuditPlan, EpsilonBound, Note
 from auditkit.runtime import core
 
@@ -72,10 +72,8 @@ def plan_audit(
     the claim, so they are at most a little too small. Sizes come from a ladder refined by bisection; powers
     saw-tooth in the size, so somewhat smaller ones may serve too. Takes a second or two.
     """
-    claim, small = one_epsilon(claimed_epsilon, "claimed_epsilon"), one_delta(delta)
-    level, wanted = check_alpha(alpha), check_values(power, "power")
-    if wanted.ndim != 0 or not 0.0 < float(wanted) < 1.0:
-        raise InputError(f"power: must be one number in (0, 1), not {show(power)}", id="AK-PL-002")
+    claim, small = one_epsilon(claimed_epsilon, "claimed_epsilon"), check.delta(delta)
+    level, wanted = check.alpha(alpha), check.open_unit("power", power, id="AK-PL-002")
     true = (2.0 * claim or 1.0) if true_epsilon is None else one_epsilon(true_epsilon, "true_epsilon")
     if true <= claim:
         raise InputError(f"true_epsilon: must be above the claim, {claim:g}, not {true:g}", id="AK-PL-003")
@@ -89,14 +87,14 @@ def plan_audit(
     perfect = _least(model.possible, start=2, limit=limit)
     units = None
     if perfect is not None:
-        units = _least(lambda n: model.power(n) >= float(wanted), start=perfect, limit=limit)
+        units = _least(lambda n: model.power(n) >= wanted, start=perfect, limit=limit)
     return AuditPlan(
         claimed_epsilon=claim,
         true_epsilon=true,
         delta=small,
         design=design,
         alpha=level,
-        power=float(wanted),
+        power=wanted,
         units=units,
         perfect_attack_units=perfect,
         expected=tuple(_row(model, n) for n in model.ladder),

@@ -19,15 +19,13 @@ from auditkit.report.numbers import (
 )
 from auditkit.report.reading import Reading
 from auditkit.report.words import (
-    CONDITION_WORDS,
     STATUS_WORDS,
     UNITS,
     VERDICT_WORDS,
-    caveat,
+    canary_words,
     confidence_words,
     headline_sentence,
     method_words,
-    outcome_words,
 )
 
 _POWER = re.compile(r"(?<![\w.-])\d+(\.\d+)?e-?\d+(?![\w.-]*\w)")
@@ -49,39 +47,12 @@ _LOOKS = {
 }
 
 
-def title(reading: Reading) -> str:
-    """The verdict's sentence, or the headline where the verdict says no more than its beginning."""
-    sentence = reading.sentence or headline_sentence(reading).removesuffix(".")
-    if _repeats_headline(reading):
-        sentence = headline_sentence(reading).removesuffix(".")
-    return sentence[:1].upper() + sentence[1:]
-
-
-def _repeats_headline(reading: Reading) -> bool:
-    sentence = reading.sentence or ""
-    return headline_sentence(reading).lower().startswith(sentence.lower().rstrip("."))
-
-
 def typeset(sentence: str) -> Markup:
     """A sentence with its signs as print has them: 10⁻⁵ for 1e-5, and ≤ for <=, kept with its number."""
     powers = re.sub(_POWER, lambda found: superscript(found[0]), str(esc(sentence)))
     for typed, printed in (("&lt;=", "≤"), ("&gt;=", "≥")):
         powers = powers.replace(f"{typed} ", f"{printed}&#160;").replace(typed, printed)
     return Markup(powers)
-
-
-def leads(reading: Reading) -> list[str]:
-    """Below the title: the headline unless it is the title, what it does not say, the conditions."""
-    lines = [] if _repeats_headline(reading) else [headline_sentence(reading)]
-    if reading.status == "invalid-design":
-        lines += [
-            item.text[:1].upper() + item.text[1:] + "." for item in reading.checks if item.status == "fail"
-        ]
-    note = caveat(reading)
-    lines += [] if note is None else [note]
-    for expression, value in reading.conditions:
-        lines.append(f"Condition {expression}: {CONDITION_WORDS[value]}.")
-    return lines
 
 
 def verdict_label(reading: Reading) -> Markup:
@@ -136,7 +107,9 @@ def _estimate_cards(reading: Reading) -> list[Markup]:
             )
         )
     elif bound is not None and reading.kind == "dp-estimate":
-        cards.append(_card("Posterior of epsilon", "none", "this result holds no posterior"))
+        invalid = reading.status == "invalid-design"
+        why = "not given: the design is invalid" if invalid else "this result holds no posterior"
+        cards.append(_card("Posterior of epsilon", "none", why))
     cards += _evidence_cards(reading)
     if reading.assumptions:
         left = len(reading.unchecked)
@@ -155,11 +128,15 @@ def _claim_line(reading: Reading) -> Markup | None:
 
 
 def _evidence_cards(reading: Reading) -> list[Markup]:
+    """The counts behind the bound: rates of a rule, or guesses about canaries; the threshold."""
     counts = reading.counts
-    threshold = _threshold(reading)
+    threshold = None if reading.certified is None else reading.certified.threshold
     rule = None if threshold is None else f"guess “member” from score {nearest_text(threshold, 4)} on"
-    if outcome_words(reading) is None:
-        return [] if rule is None else [_card("Threshold", nearest_text(threshold or 0.0, 4), rule)]
+    if len(counts) < 4:
+        return [] if threshold is None else [_card("Threshold", nearest_text(threshold, 4), rule)]
+    if reading.design == "one-run":
+        big = f"{count_text(counts['tp'] + counts['tn'])} / {count_text(sum(counts.values()))}"
+        return [_card("Guesses right", big, canary_words(reading))]
     members, others = counts["tp"] + counts["fn"], counts["fp"] + counts["tn"]
     big = f"{count_text(counts['tp'])} / {count_text(members)}"
     wrong = f"at {count_text(counts['fp'])} / {count_text(others)} false positives"
@@ -170,6 +147,7 @@ def _plan_cards(reading: Reading) -> list[Markup]:
     plan = reading.plan
     assert plan is not None
     noun = UNITS.get(reading.design or "", "units")
+    level = None if reading.alpha is None else f"tested at the {level_text(1 - reading.alpha)} level"
     needed = "none found" if plan.units is None else count_text(plan.units)
     perfect = "none found" if plan.perfect_attack_units is None else count_text(plan.perfect_attack_units)
     cards = [
@@ -177,7 +155,7 @@ def _plan_cards(reading: Reading) -> list[Markup]:
         _card("With a perfect attack", perfect, f"{noun}: fewer can never exceed the claim"),
     ]
     if reading.claimed is not None:
-        cards.append(_card("Claimed epsilon", f"≤ {upper_text(reading.claimed)}"))
+        cards.append(_card("Claimed epsilon", f"≤ {upper_text(reading.claimed)}", level))
     if plan.true_epsilon is not None:
         cards.append(
             _card("Assumed true epsilon", exact_text(plan.true_epsilon), "what the attack would meet")
@@ -192,15 +170,6 @@ def posterior_summary(reading: Reading) -> tuple[tuple[float, float] | None, flo
         return None, None
     interval = (bound.lower, bound.upper) if bound.lower is not None and bound.upper is not None else None
     return interval, bound.median
-
-
-def _threshold(reading: Reading) -> float | None:
-    """The threshold of the headline bound: found by its method among the bounds."""
-    bound = reading.headline
-    if bound is None or bound.lower is None:
-        return None
-    same = [b for b in reading.bounds if b.method == bound.method and b.lower == bound.lower]
-    return next((b.threshold for b in same if b.threshold is not None), bound.threshold)
 
 
 def marks_of(reading: Reading) -> Marks:

@@ -58,14 +58,13 @@ def _log_ticks(low: float, high: float, most: int) -> list[tuple[float, str]]:
     """Powers of ten, every k-th where there are many; over at most two decades also twice and five times."""
     first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
     stride = max(1, math.ceil((last - first + 1) / most))
-    factors = ("1", "2", "5") if last - first <= 2 else ("1",)
-    texts = [f"{factor}e{exponent}" for exponent in range(last, first - 1, -stride) for factor in factors]
-    return [(float(text), _power_text(text)) for text in texts if float(text) <= high * (1 + 1e-9)]
-
-
-def _power_text(text: str) -> str:
-    """Tenths and ones as decimals, smaller ones as powers of ten."""
-    return exact_text(float(text)) if float(text) > 0.05 else superscript(text)
+    exponents = range(last, first - 1, -stride)
+    if last - first > 2:
+        return [
+            (float(f"1e{n}"), exact_text(10.0**n) if n >= -1 else superscript(f"1e{n}")) for n in exponents
+        ]
+    values = [float(f"{factor}e{n}") for n in exponents for factor in (1, 2, 5)]
+    return [(value, superscript(exact_text(value))) for value in values if value <= high * (1 + 1e-9)]
 
 
 def decade_floor(value: float) -> float:

@@ -40,6 +40,8 @@ from auditkit.report.svg import (
 
 LARGEST_EXPONENT = 700.0
 SMALLEST_RATE = 1e-12
+LEAST_ATOM = 1e-3
+"""Smaller masses at 0 would not be seen."""
 PLOT_HEIGHT = 190.0
 
 _LINES = {"ink": "s ink", "orange": "s orange dash", "blue": "s blue thin"}
@@ -64,7 +66,7 @@ def posterior_chart(data: PosteriorFigure, marks: Marks) -> Markup:
         entries.append(Entry("line", "s blue", "posterior density (what this attack shows)"))
     if interval is not None:
         entries.append(Entry("area", "f blue", words))
-    if data.atom > 0:
+    if data.atom >= LEAST_ATOM:
         entries.append(Entry("line", "atom", f"mass {nearest_text(data.atom)} at exactly 0"))
     key, used = legend(entries, 0, WIDTH, 0)
     labels, lanes = _lanes(_posterior_labels(data, marks, axis), used + 6, PLOT_HEIGHT + 14)
@@ -98,7 +100,7 @@ def _posterior_body(data: PosteriorFigure, x: Axis, y: Axis, interval: tuple[flo
 
 def _atom_bar(data: PosteriorFigure, x: Axis, y: Axis) -> Markup:
     """The mass at 0 as a bar (full height is 1) just beside 0, so that a bound at 0 does not hide it."""
-    if data.atom <= 0:
+    if data.atom < LEAST_ATOM:
         return Markup()
     beside = x(0.0) - 5.5
     return line(beside, y.start, beside, y.start + min(data.atom, 1.0) * (y.end - y.start), "atom")
@@ -119,7 +121,7 @@ def _posterior_axis(data: PosteriorFigure, marks: Marks) -> Axis:
     threshold = 0.002 * _peak(data.density)
     core = [e for e, d in zip(data.epsilon, data.density, strict=True) if d > threshold]
     core += [value for value in (data.lower, data.upper, data.median, marks.lower) if value is not None]
-    low, high = epsilon_span(core + ([0.0] if data.atom > 0 else []), marks.claimed, zero_share=0.6)
+    low, high = epsilon_span(core + ([0.0] if data.atom >= LEAST_ATOM else []), marks.claimed, zero_share=0.6)
     return Axis(low, high, 24, WIDTH - 24)
 
 
@@ -184,7 +186,7 @@ def _posterior_description(data: PosteriorFigure, marks: Marks) -> str:
     interval, words = _interval_words(data)
     if interval is not None:
         parts.append(words)
-    if data.atom > 0:
+    if data.atom >= LEAST_ATOM:
         parts.append(f"mass {nearest_text(data.atom)} at exactly 0")
     return _sentence(parts + _mark_words(marks))
 
@@ -203,10 +205,10 @@ def _sentence(parts: Sequence[str]) -> str:
     return joined[0].upper() + joined[1:] + "."
 
 
-def roc_chart(data: RocFigure, marks: Marks) -> Markup:
+def roc_chart(data: RocFigure, marks: Marks, point_name: str) -> Markup:
     """ROC curve on logarithmic axes with its band, and the most that an (epsilon, delta) guarantee allows."""
     low_x, low_y = _roc_floors(data)
-    key, used = legend(_roc_entries(data, marks), 0, WIDTH, 0)
+    key, used = legend(_roc_entries(data, marks, point_name), 0, WIDTH, 0)
     top = used + 44
     x = Axis(low_x, 1.0, 58, WIDTH - 16, log=True)
     y = Axis(low_y, 1.0, top + 290, top, log=True)
@@ -222,11 +224,13 @@ def roc_chart(data: RocFigure, marks: Marks) -> Markup:
     if marks.lower is not None and marks.lower > 0:
         inside.append(curve(_guarantee(x, y, marks.lower, marks.delta or 0.0), "s ink thin"))
     inside += [_band(data, x, y), _roc_line(data, x, y)]
-    on_top = [] if data.point is None else [circle(x(data.point[0]), y(data.point[1]), "m blue")]
+    on_top = []
+    if data.point is not None:
+        on_top.append(circle(x(max(data.point[0], low_x)), y(max(data.point[1], low_y)), "m blue"))
     return figure(
         y.start + 48,
         "ROC curve of the attack",
-        _roc_description(data, marks),
+        _roc_description(data, marks, point_name),
         key,
         frame.draw(),
         frame.inside(*inside),
@@ -236,21 +240,22 @@ def roc_chart(data: RocFigure, marks: Marks) -> Markup:
 
 def _roc_floors(data: RocFigure) -> tuple[float, float]:
     """The smallest rates shown: whole decades below what was measured."""
-    rates = [*data.fpr, *(data.fpr_upper or ()), *((data.point[0],) if data.point else ())]
-    seen = [rate for rate in rates if rate > 0]
-    least = data.min_fpr if data.min_fpr is not None and data.min_fpr > 0 else min(seen, default=0.01)
+    rates = [data.min_fpr or 0.0, *(data.fpr_upper or ()), *((data.point[0],) if data.point else ())]
+    rates += data.fpr if data.min_fpr is None else ()
+    least = min((rate for rate in rates if rate > 0), default=0.01)
     low_x = min(decade_floor(max(least, SMALLEST_RATE)), 0.1)
     heights = [*data.tpr, *(data.tpr_lower or ()), *((data.point[1],) if data.point else ())]
     smallest = min((height for height in heights if height >= low_x), default=low_x)
     return low_x, min(decade_floor(smallest), 0.1)
 
 
-def _roc_entries(data: RocFigure, marks: Marks) -> list[Entry]:
+def _roc_entries(data: RocFigure, marks: Marks, point_name: str) -> list[Entry]:
     entries = []
     if len(data.fpr) > 1 and not data.rectangle:
         entries.append(Entry("line", "s blue", "attack, as measured"))
     if data.point is not None:
-        words = f"rule used: FPR {percent_text(data.point[0])}, TPR {percent_text(data.point[1])}"
+        words = f"{point_name}: FPR {percent_text(data.point[0])}, TPR {percent_text(data.point[1])}"
+        words += " (at the edge)" if min(data.point) == 0 else ""
         entries.append(Entry("circle", "m blue", words))
     if data.fpr_upper is not None:
         level = "" if data.level is None else level_text(data.level) + " "
@@ -301,14 +306,14 @@ def _band(data: RocFigure, x: Axis, y: Axis) -> Markup:
     return join([area([origin, *measured, *reversed(corner)], "f blue"), curve(corner, "s blue thin")])
 
 
-def _roc_description(data: RocFigure, marks: Marks) -> str:
+def _roc_description(data: RocFigure, marks: Marks, point_name: str) -> str:
     parts = ["true positive rate against false positive rate, both logarithmic"]
     if data.auc is not None:
         parts.append(f"area under the curve {nearest_text(data.auc)}")
     if data.point is not None:
         parts.append(
-            f"the rule used has false positive rate {percent_text(data.point[0])} "
-            f"and true positive rate {percent_text(data.point[1])}"
+            f"{point_name}: false positive rate {percent_text(data.point[0])}, "
+            f"true positive rate {percent_text(data.point[1])}"
         )
     return _sentence(parts + _mark_words(marks))
 

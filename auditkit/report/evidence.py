@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from auditkit.report.answer import marks_of
-from auditkit.report.charts import delta_chart, posterior_chart, roc_chart
-from auditkit.report.escape import Markup, element
-from auditkit.report.numbers import interval_text, lower_text, nearest_text, percent_text, upper_text
+from auditkit.report.charts import LEAST_ATOM, delta_chart, posterior_chart, roc_chart
+from auditkit.report.escape import Markup, element, esc, join
+from auditkit.report.numbers import (
+    interval_text,
+    level_text,
+    lower_text,
+    nearest_text,
+    percent_text,
+    upper_text,
+)
 from auditkit.report.reading import DeltaFigure, PosteriorFigure, Reading, RocFigure, Summary
 from auditkit.report.tables import data_table, rows_of, section
 from auditkit.report.words import DESIGNS, method_words, posterior_words
@@ -15,12 +22,12 @@ _POSTERIOR_WORDS = (
     "would show more. Credible (Bayesian), not confidence."
 )
 _ROC_WORDS = (
-    "Members found against false alarms, on logarithmic axes: what leaks first leaks at the left. A guarantee "
-    "of (epsilon, delta) keeps every attack below its line."
+    "Members found against false alarms, on logarithmic axes: what leaks first leaks at the left. A "
+    "guarantee of (epsilon, delta) keeps every attack below its line."
 )
 _BAND_WORDS = (
-    "The shaded region reaches from the measured curve to its worst case at the stated level; the bound is read "
-    "off the worst case, not off the curve."
+    "The shaded region reaches from the measured curve to its worst case at the stated level; the bound is "
+    "read off the worst case, not off the curve."
 )
 _DELTA_WORDS = (
     "The same evidence read at other deltas. A larger delta forgives rare, large leaks, so epsilon falls."
@@ -74,7 +81,7 @@ def _posterior_block(reading: Reading, data: PosteriorFigure) -> Markup:
         sides.get(data.region),
         None if reading.posterior is None else posterior_words(reading.posterior).capitalize() + ".",
     ]
-    if data.atom > 0:
+    if data.atom >= LEAST_ATOM:
         words.append(
             "The bar at 0 holds the probability that nothing shows at all; curve and bar together make 1."
         )
@@ -91,7 +98,9 @@ def _roc_block(reading: Reading, data: RocFigure) -> Markup:
         ("upper limit of the former", data.fpr_upper, upper_text),
         ("lower limit of the latter", data.tpr_lower, lower_text),
     )
-    return _block(roc_chart(data, marks_of(reading)), "ROC curve of the attack", *words, summary, table=table)
+    point_name = "rule used" if reading.posterior is None else "rule behind the posterior"
+    picture = roc_chart(data, marks_of(reading), point_name)
+    return _block(picture, "ROC curve of the attack", *words, summary, table=table)
 
 
 def _delta_block(reading: Reading, data: DeltaFigure) -> Markup:
@@ -114,23 +123,27 @@ def _delta_block(reading: Reading, data: DeltaFigure) -> Markup:
 
 
 def _summary_table(summary: Summary) -> Markup:
-    rows: list[tuple[str, str]] = []
+    level = "" if summary.level is None else f"{level_text(summary.level)} "
+    rows: list[tuple[object, object]] = []
     for rate in summary.rates:
         found = "not given" if rate.tpr is None else percent_text(rate.tpr)
         if rate.lower is not None and rate.upper is not None:
             found += f" [{percent_text(rate.lower, 'lower')}, {percent_text(rate.upper, 'upper')}]"
-        rows.append((f"TPR at {percent_text(rate.fpr)} FPR", found))
+        rows.append((_named(f"TPR at {percent_text(rate.fpr)} FPR", f"{level}confidence"), found))
     if summary.auc is not None:
-        within = summary.auc_lower is not None and summary.auc_upper is not None
-        interval = f" {interval_text(summary.auc_lower or 0.0, summary.auc_upper or 0.0)}" if within else ""
-        rows.append(("AUC", nearest_text(summary.auc) + interval))
+        shown, kind = nearest_text(summary.auc), ""
+        if summary.auc_lower is not None and summary.auc_upper is not None:
+            shown += f" {interval_text(summary.auc_lower, summary.auc_upper)}"
+            kind = f"{level}{summary.auc_kind or 'interval'}"
+        rows.append((_named("AUC", kind), shown))
     if summary.balanced_accuracy is not None:
         rows.append(("Balanced accuracy", percent_text(summary.balanced_accuracy)))
     if summary.advantage_bound is not None:
-        rows.append(
-            (
-                "Most advantage that the headline epsilon allows",
-                percent_text(summary.advantage_bound, "upper"),
-            )
-        )
+        epsilon = summary.advantage_epsilon
+        allowed = "the headline epsilon" if epsilon is None else f"epsilon {nearest_text(epsilon)}"
+        rows.append((f"Most TPR - FPR that {allowed} allows", percent_text(summary.advantage_bound, "upper")))
     return rows_of(rows, "facts")
+
+
+def _named(name: str, kind: str) -> Markup:
+    return join([name, element("small", kind)]) if kind else esc(name)

@@ -10,11 +10,9 @@ from typing import Any
 from auditkit.errors import InputError
 from auditkit.report.answer import (
     cards,
-    leads,
     marks_of,
     posterior_summary,
     status_label,
-    title,
     typeset,
     verdict_label,
 )
@@ -25,7 +23,16 @@ from auditkit.report.numbers import interval_text, level_text, lower_text, upper
 from auditkit.report.reading import Bound, Item, Reading, read
 from auditkit.report.styles import CARD_CSS, PAGE_CSS
 from auditkit.report.tables import LIST_ROWS, flattened, rows_of, section, shortened, table_of, value_text
-from auditkit.report.words import TITLES, breaking_words, method_words, reach_sentences
+from auditkit.report.words import (
+    TITLES,
+    answer_lines,
+    breaking_words,
+    capital,
+    method_words,
+    plan_columns,
+    reach_sentences,
+    verdict_parts,
+)
 from auditkit.results import json_ready
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -65,7 +72,7 @@ def render_html(result: Mapping[str, Any]) -> str:
             Markup(f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"/>'),
             element("meta", name="viewport", content="width=device-width, initial-scale=1"),
             element("meta", name="referrer", content="no-referrer"),
-            element("title", f"{title(reading)} · auditkit"),
+            element("title", f"{capital(verdict_parts(reading)[0])} · auditkit"),
             element("style", Markup(PAGE_CSS)),
         ]
     )
@@ -83,8 +90,8 @@ def render_card(result: Mapping[str, Any]) -> str:
     parts = [
         element("style", Markup(CARD_CSS)),
         verdict_label(reading),
-        element("h3", typeset(title(reading)), class_="answer"),
-        *(element("p", typeset(line), class_="lead") for line in leads(reading)),
+        element("h3", typeset(capital(verdict_parts(reading)[0])), class_="answer"),
+        *(element("p", typeset(line), class_="lead") for line in answer_lines(reading)),
         cards(reading),
     ]
     interval, median = posterior_summary(reading)
@@ -119,8 +126,8 @@ def _kicker(reading: Reading) -> Markup:
 
 
 def _hero(reading: Reading) -> Markup:
-    parts = [verdict_label(reading), element("h1", typeset(title(reading)))]
-    parts += [element("p", typeset(line), class_="lead") for line in leads(reading)]
+    parts = [verdict_label(reading), element("h1", typeset(capital(verdict_parts(reading)[0])))]
+    parts += [element("p", typeset(line), class_="lead") for line in answer_lines(reading)]
     return join([element("header", *parts, class_="hero"), cards(reading)])
 
 
@@ -172,13 +179,14 @@ def _bound_text(bound: Bound) -> str:
 def _plan_table(reading: Reading) -> Markup:
     if reading.plan is None or not reading.plan.expected:
         return Markup()
-    names = list(dict.fromkeys(str(key) for row in reading.plan.expected for key in row))
-    rows = [
-        element("tr", *(element("td", value_text(row.get(name)), class_="n") for name in names))
-        for row in reading.plan.expected[:LIST_ROWS]
-    ]
-    heads = [name.replace("_", " ") for name in names]
-    return section("What each size would show", table_of(heads, rows, range(len(heads))))
+    columns = plan_columns(reading)
+    cells = zip(*(column for _, column in columns), strict=True)
+    rows = [element("tr", *(element("td", cell, class_="n") for cell in row)) for row in cells]
+    heads = [head for head, _ in columns]
+    return section("What each size would show", table_of(heads, rows[:LIST_ROWS], range(len(heads))))
+
+
+_ORDER = {"fail": 0, "warn": 1}
 
 
 def _checks(reading: Reading) -> Markup:
@@ -186,7 +194,7 @@ def _checks(reading: Reading) -> Markup:
         return Markup()
     return section(
         "Checks",
-        _listed(reading.checks),
+        _listed(sorted(reading.checks, key=lambda check: _ORDER.get(check.status, 2))),
         intro="A check that the evidence cannot support is not run, and the result is conditional on it.",
     )
 
@@ -237,6 +245,8 @@ def _reproduce(reading: Reading) -> Markup:
         rows = flattened(reading.sections[name])
         if rows:
             parts += [element("h3", heading, class_="group"), rows_of(rows)]
+    if not any(parts):
+        return Markup()
     return section(
         "Reproduce",
         *parts,

@@ -22,16 +22,17 @@ from auditkit.report.words import (
     STATUS_WORDS,
     TITLES,
     VERDICT_WORDS,
+    answer_lines,
     breaking_words,
-    caveat,
-    headline_sentence,
     method_words,
     outcome_words,
     posterior_words,
     reach_sentences,
+    verdict_parts,
 )
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~&:@$-])")
+_SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&@$]|:(?=//)|(?<=www)\.|^[-+=])", re.IGNORECASE)
+_NUMBERED = re.compile(r"^(\d{1,9})([.)])(?= |$)")
 
 
 def render_markdown(result: Mapping[str, Any]) -> str:
@@ -71,33 +72,25 @@ def render_markdown(result: Mapping[str, Any]) -> str:
 
 def _escaped(text: object) -> str:
     """Text as text: control characters spelled out, Markdown's own characters behind a backslash."""
-    return _SPECIAL.sub(r"\\\1", show(text, 1000))
+    return _NUMBERED.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", show(text, 1000)))
 
 
 def _code(text: object) -> str:
     """A short name or hash in a code span, which no backtick of its own can end."""
-    return "`" + show(text, 120).replace("`", "'").replace("|", "¦") + "`"
+    return "`" + show(text, 400).replace("`", "'").replace("|", "¦") + "`"
 
 
 def _answer(reading: Reading) -> list[str]:
-    lines = []
-    if reading.sentence is not None:
-        lines.append(
-            f"**{VERDICT_WORDS.get(reading.status, _escaped(reading.status))}: {_escaped(reading.sentence)}**"
-        )
-    lines.append(_escaped(headline_sentence(reading)))
+    title, _ = verdict_parts(reading)
+    status = "" if reading.sentence is None else VERDICT_WORDS.get(reading.status, reading.status) + ": "
+    lines = [f"**{_escaped(status + title)}**", *map(_escaped, answer_lines(reading))]
     if reading.posterior is not None:
-        lines.append(
-            f"Posterior (describes what this attack shows): {_escaped(posterior_words(reading.posterior))}."
-        )
-    facts = [] if reading.claimed is None else [f"claimed epsilon {upper_text(reading.claimed)}"]
-    facts += [] if reading.design is None else [_escaped(DESIGNS.get(reading.design, reading.design))]
+        lines.append(f"Posterior (what this attack shows): {_escaped(posterior_words(reading.posterior))}.")
+    facts = [] if reading.claimed is None else [f"Claimed epsilon {upper_text(reading.claimed)}"]
+    facts += [] if reading.design is None else [f"design: {DESIGNS.get(reading.design, reading.design)}"]
     outcome = outcome_words(reading)
-    facts += [] if outcome is None else [_escaped(outcome)]
-    if facts:
-        lines.append("; ".join(facts).capitalize() + ".")
-    note = caveat(reading)
-    return [*lines, *([_escaped(note)] if note else [])]
+    facts += [] if outcome is None else [outcome]
+    return [*lines, _escaped("; ".join(facts) + ".")] if facts else lines
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -125,17 +118,20 @@ def _bound_row(bound: Bound) -> list[str]:
 
 
 def _summary(summary: Summary) -> list[str]:
+    level = "" if summary.level is None else f"{level_text(summary.level)} "
     rows = []
     for rate in summary.rates:
         if rate.tpr is not None:
             interval = ""
             if rate.lower is not None and rate.upper is not None:
-                interval = f" [{percent_text(rate.lower, 'lower')}, {percent_text(rate.upper, 'upper')}]"
+                ends = f"[{percent_text(rate.lower, 'lower')}, {percent_text(rate.upper, 'upper')}]"
+                interval = f" {ends} ({level}confidence)"
             rows.append([f"TPR at {percent_text(rate.fpr)} FPR", _escaped(percent_text(rate.tpr) + interval)])
     if summary.auc is not None:
         interval = ""
         if summary.auc_lower is not None and summary.auc_upper is not None:
-            interval = f" {interval_text(summary.auc_lower, summary.auc_upper)}"
+            ends = interval_text(summary.auc_lower, summary.auc_upper)
+            interval = f" {ends} ({level}{summary.auc_kind or 'interval'})"
         rows.append(["AUC", _escaped(nearest_text(summary.auc) + interval)])
     if summary.balanced_accuracy is not None:
         rows.append(["balanced accuracy", percent_text(summary.balanced_accuracy)])
@@ -150,7 +146,8 @@ def _assumptions(reading: Reading) -> list[str]:
     lines = []
     for item in reading.assumptions:
         broken = "" if item.status == "checked" else f" {_escaped(breaking_words(item))}"
-        lines.append(_status_line(item.status, item.text or item.id) + broken)
+        text = (item.text or item.id).rstrip(".") + "."
+        lines.append(_status_line(item.status, text) + broken)
     return lines
 
 
@@ -162,8 +159,8 @@ def _reproduce(reading: Reading) -> list[str]:
         lines.append(f"- settings {_code(shown)}")
     for name, entry in reading.sections["inputs"].items():
         for item in entry if isinstance(entry, list | tuple) else [entry]:
-            if isinstance(item, Mapping):
-                words = f"- {_escaped(name)} {_code(item.get('name', 'unnamed'))}"
+            if isinstance(item, Mapping) and item.get("name"):
+                words = f"- {_escaped(name)} {_code(item['name'])}"
                 lines.append(words + (f", sha256 {_code(item['sha256'])}" if item.get("sha256") else ""))
     environment = reading.sections["environment"]
     if environment:

@@ -72,7 +72,7 @@ def superscript(text: str) -> str:
     mantissa, found, exponent = text.partition("e")
     if not found:
         return text
-    power = "10" + exponent.translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    power = "10" + str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return power if mantissa == "1" else f"{mantissa}×{power}"
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 from auditkit.errors import InputError, show
 
@@ -29,6 +29,7 @@ class Bound:
     method: str
     family: str | None
     threshold: float | None = None
+    canaries: int | None = None
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,11 @@ class Summary:
     auc: float | None = None
     auc_lower: float | None = None
     auc_upper: float | None = None
+    auc_kind: str | None = None
+    level: float | None = None
     balanced_accuracy: float | None = None
     advantage_bound: float | None = None
+    advantage_epsilon: float | None = None
     rates: tuple[Rate, ...] = ()
 
 
@@ -158,6 +162,15 @@ class Reading:
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
+    def certified(self) -> Bound | None:
+        """The headline as it stands among the bounds, with its threshold and canaries."""
+        if self.headline is None or self.headline.lower is None:
+            return None
+        label = (self.headline.method, self.headline.lower, self.headline.kind)
+        same = (bound for bound in self.bounds if (bound.method, bound.lower, bound.kind) == label)
+        return next(same, self.headline)
+
+    @property
     def unchecked(self) -> tuple[Item, ...]:
         """The assumptions that this run did not test."""
         return tuple(item for item in self.assumptions if item.status != "checked")
@@ -188,8 +201,8 @@ def read(result: Mapping[str, Any]) -> Reading:
     kind = top.text("kind") or "result"
     first = estimates[0] if estimates else None
     if first is not None and kind == "epsilon-bound":
-        first = _with_threshold(first, top.number("threshold"))
-    return Reading(
+        first = _completed(first, top)
+    found = Reading(
         kind=kind,
         status=verdict.text("status") or "none",
         sentence=verdict.text("sentence"),
@@ -199,11 +212,11 @@ def read(result: Mapping[str, Any]) -> Reading:
         headline=first if first is not None and first.name == "epsilon" else None,
         posterior=next((bound for bound in estimates if bound.name == "epsilon_posterior"), None),
         bounds=_bounds(top, estimates),
-        delta=top.number("delta"),
-        alpha=top.number("alpha"),
+        delta=top.number("delta", 0, 1),
+        alpha=top.number("alpha", 0, 1),
         design=top.text("design"),
-        claimed=top.number("claimed_epsilon"),
-        detectable=top.number("detectable_epsilon"),
+        claimed=top.number("claimed_epsilon", 0),
+        detectable=top.number("detectable_epsilon", 0),
         counts=_counts(top.mapping("counts")),
         checks=tuple(_item(item, item.text("status") or "not-run") for item in top.items("checks")),
         assumptions=tuple(
@@ -215,10 +228,19 @@ def read(result: Mapping[str, Any]) -> Reading:
         identity=top.text("id"),
         plan=_plan(top) if kind == "plan" else None,
         figures=_figures(top.mapping("figures")),
-        sections={
-            name: top.mapping(name).values
-            for name in ("inputs", "settings", "environment", "timing", "mechanism", "details", "journal")
-        },
+        sections={name: top.mapping(name).values for name in _SECTIONS},
+    )
+    return _without_numbers(found) if found.status == "invalid-design" else found
+
+
+_SECTIONS = ("inputs", "settings", "environment", "timing", "mechanism", "details", "journal")
+
+
+def _without_numbers(reading: Reading) -> Reading:
+    """An invalid design supports no number at all: whatever was computed stays in the JSON only."""
+    headline = None if reading.headline is None else replace(reading.headline, lower=None)
+    return replace(
+        reading, headline=headline, posterior=None, bounds=(), counts={}, detectable=None, figures=Figures()
     )
 
 
@@ -252,9 +274,9 @@ class _Fields:
             raise _refusal(self._at(key), "a whole number", value)
         return value
 
-    def number(self, key: str) -> float | None:
+    def number(self, key: str, low: float = -math.inf, high: float = math.inf) -> float | None:
         value = self.values.get(key)
-        return None if value is None else _number(value, self._at(key))
+        return None if value is None else _number(value, self._at(key), low, high)
 
     def mapping(self, key: str) -> _Fields:
         return _Fields(self.values.get(key), self._at(key))
@@ -265,7 +287,9 @@ class _Fields:
             raise _refusal(self._at(key), "a list", value)
         return tuple(_Fields(item, f"{self._at(key)}[{index}]") for index, item in enumerate(value or ()))
 
-    def numbers(self, key: str, length: int | None = None) -> tuple[float, ...] | None:
+    def numbers(
+        self, key: str, length: int | None = None, low: float = -math.inf, high: float = math.inf
+    ) -> tuple[float, ...] | None:
         value = self.values.get(key)
         if value is None:
             return None
@@ -273,24 +297,26 @@ class _Fields:
             raise _refusal(self._at(key), "a list of numbers", value)
         if length is not None and len(value) != length:
             raise _refusal(self._at(key), f"a list of {length} numbers", f"{len(value)} numbers")
-        return tuple(_number(item, f"{self._at(key)}[{index}]") for index, item in enumerate(value))
+        return tuple(
+            _number(item, f"{self._at(key)}[{index}]", low, high) for index, item in enumerate(value)
+        )
 
     def pair(self, key: str) -> tuple[float | None, float | None]:
         found = self.numbers(key, 2)
         return (None, None) if found is None else (found[0], found[1])
 
 
-def _number(value: object, path: str) -> float:
-    if value in ("inf", "-inf"):
-        return math.inf if value == "inf" else -math.inf
-    if isinstance(value, bool) or not isinstance(value, int | float):
+def _number(value: object, path: str, low: float, high: float) -> float:
+    if isinstance(value, bool) or not (isinstance(value, int | float) or value in ("inf", "-inf")):
         raise _refusal(path, "a number", value)
     try:
-        number = float(value)
+        number = float(cast(float, value))
     except OverflowError:
         raise _refusal(path, "a number that fits a double", "a larger one") from None
     if math.isnan(number):
         raise _refusal(path, "a number", "nan")
+    if not low <= number <= high:
+        raise _refusal(path, f"from {low:g} to {high:g}", f"{number:g}")
     return number
 
 
@@ -305,15 +331,18 @@ def _bound(item: _Fields, name: str | None = None) -> Bound:
         lower=item.number("lower"),
         upper=item.number("upper"),
         median=item.number("median"),
-        level=item.number("level"),
+        level=item.number("level", 0, 1),
         kind=item.text("kind") or "",
         method=item.text("method") or "",
-        family=item.text("family"),
+        family=(item.text("family") or "").removesuffix(" (assumed)") or None,
     )
 
 
-def _with_threshold(bound: Bound, threshold: float | None) -> Bound:
-    return Bound(**{**bound.__dict__, "threshold": threshold})
+def _completed(bound: Bound, entry: _Fields) -> Bound:
+    """A bound with what stands beside it in its own dictionary."""
+    return replace(
+        bound, threshold=entry.number("threshold"), canaries=entry.mapping("details").whole("canaries")
+    )
 
 
 def _bounds(top: _Fields, estimates: tuple[Bound, ...]) -> tuple[Bound, ...]:
@@ -323,7 +352,7 @@ def _bounds(top: _Fields, estimates: tuple[Bound, ...]) -> tuple[Bound, ...]:
     for name in named.values:
         entry = named.mapping(name)
         for item in entry.items("estimates")[:1]:
-            found.append(_with_threshold(_bound(item, str(name)), entry.number("threshold")))
+            found.append(_completed(_bound(item, str(name)), entry))
     return tuple(found) or tuple(estimates)
 
 
@@ -338,8 +367,8 @@ def _item(item: _Fields, status: str) -> Item:
 
 def _plan(top: _Fields) -> Plan:
     return Plan(
-        true_epsilon=top.number("true_epsilon"),
-        power=top.number("power"),
+        true_epsilon=top.number("true_epsilon", 0),
+        power=top.number("power", 0, 1),
         units=top.whole("units"),
         perfect_attack_units=top.whole("perfect_attack_units"),
         expected=tuple(item.values for item in top.items("expected")),
@@ -356,9 +385,9 @@ def _figures(figures: _Fields) -> Figures:
 
 
 def _posterior(fields: _Fields) -> PosteriorFigure | None:
-    epsilon = fields.numbers("epsilon")
-    density = fields.numbers("density", None if epsilon is None else len(epsilon))
-    atom = fields.number("atom_at_zero") or 0.0
+    epsilon = fields.numbers("epsilon", low=0)
+    density = fields.numbers("density", None if epsilon is None else len(epsilon), low=0)
+    atom = fields.number("atom_at_zero", 0, 1) or 0.0
     if (not epsilon or not density) and atom == 0.0:
         return None
     lower, upper = fields.pair("interval")
@@ -369,19 +398,22 @@ def _posterior(fields: _Fields) -> PosteriorFigure | None:
         atom=atom,
         lower=lower,
         upper=upper,
-        level=fields.number("level"),
+        level=fields.number("level", 0, 1),
         median=fields.number("median"),
         region=fields.text("region") or "",
     )
 
 
 def _roc(fields: _Fields) -> RocFigure | None:
-    fpr = fields.numbers("fpr") or ()
-    tpr = fields.numbers("tpr", len(fpr)) or ()
+    fpr = fields.numbers("fpr", None, 0, 1) or ()
+    tpr = fields.numbers("tpr", len(fpr), 0, 1) or ()
     point = fields.mapping("point")
-    at = (point.number("fpr"), point.number("tpr"))
+    at = (point.number("fpr", 0, 1), point.number("tpr", 0, 1))
     known = (at[0], at[1]) if at[0] is not None and at[1] is not None else None
-    fpr_upper, tpr_lower = fields.numbers("fpr_upper", len(fpr)), fields.numbers("tpr_lower", len(fpr))
+    fpr_upper, tpr_lower = (
+        fields.numbers("fpr_upper", len(fpr), 0, 1),
+        fields.numbers("tpr_lower", len(fpr), 0, 1),
+    )
     if not fpr and known is None:
         return None
     if fpr_upper is None or tpr_lower is None:
@@ -394,16 +426,16 @@ def _roc(fields: _Fields) -> RocFigure | None:
         tpr=tpr,
         fpr_upper=fpr_upper,
         tpr_lower=tpr_lower,
-        level=fields.number("band_level"),
+        level=fields.number("band_level", 0, 1),
         band_kind=fields.text("band_kind") or "",
         point=known,
         auc=fields.number("auc"),
-        min_fpr=fields.number("min_fpr"),
+        min_fpr=fields.number("min_fpr", 0, 1),
     )
 
 
 def _epsilon_delta(fields: _Fields) -> DeltaFigure | None:
-    delta = fields.numbers("delta")
+    delta = fields.numbers("delta", None, 0, 1)
     if not delta:
         return None
     keep = [
@@ -411,7 +443,7 @@ def _epsilon_delta(fields: _Fields) -> DeltaFigure | None:
     ]  # delta = 0 has no place on a logarithmic axis
 
     def curve(key: str) -> tuple[float, ...] | None:
-        values = fields.numbers(key, len(delta))
+        values = fields.numbers(key, len(delta), low=0)
         return None if values is None else thin(tuple(values[index] for index in keep))[0]
 
     low, high = curve("posterior_low"), curve("posterior_high")
@@ -432,15 +464,18 @@ def _summary(fields: _Fields) -> Summary:
     lower, upper = fields.pair("auc_interval")
     rates = []
     for item in fields.items("tpr_at_fpr"):
-        fpr = item.number("fpr")
+        fpr = item.number("fpr", 0, 1)
         if fpr is not None:
-            rates.append(Rate(fpr, item.number("tpr"), item.number("lower"), item.number("upper")))
+            rates.append(Rate(fpr, *(item.number(key, 0, 1) for key in ("tpr", "lower", "upper"))))
     return Summary(
         auc=fields.number("auc"),
         auc_lower=lower,
         auc_upper=upper,
         balanced_accuracy=fields.number("balanced_accuracy"),
         advantage_bound=fields.number("advantage_bound"),
+        advantage_epsilon=fields.number("advantage_bound_epsilon", 0),
+        auc_kind=fields.text("auc_interval_kind"),
+        level=fields.number("level", 0, 1),
         rates=tuple(rates),
     )
 

@@ -118,7 +118,7 @@ font-variant-numeric:tabular-nums}
 .ak details th,.ak details td{padding:4px 18px 4px 0}
 .ak td.n,.ak th.n{text-align:right;white-space:nowrap}
 .ak td.w{white-space:nowrap}
-.ak td small,.ak dd small{color:var(--muted);display:block}
+.ak td small,.ak dt small{color:var(--muted);display:block}
 .ak tr.first td{font-weight:640}
 .ak tr.first td small{font-weight:400}
 .ak .tag{display:inline-block;border:1px solid currentColor;border-radius:5px;padding:0 7px;font-size:.8rem;

@@ -19,12 +19,16 @@ from auditkit.report.words import (
     headline_sentence,
     method_words,
     outcome_words,
+    plan_columns,
     posterior_words,
     reach_sentences,
+    verdict_parts,
 )
 
 LEAST_WIDTH = 40
 LABEL = 9
+LINES = 19
+NARROW = 60
 LONGEST_AXIS = 66
 PLAN_ROWS = 6
 
@@ -156,7 +160,7 @@ def _evidence(page: _Page, reading: Reading) -> None:
         tail = f"  ({', '.join(facts)})" if facts else ""
         page.block("model", show(model["name"], 60) + tail, most=1)
     if reading.kind == "dp-estimate":
-        page.block("evidence", _evidence_words(reading), most=2)
+        page.block("evidence", _evidence_words(reading), most=1 if page.width < NARROW else 2)
     if page.lines:
         page.raw("")
 
@@ -169,7 +173,8 @@ def _evidence_words(reading: Reading) -> str:
             for status in ("pass", "fail", "warn", "not-run")
         }
         words = {"pass": "passed", "fail": "failed", "warn": "with a warning", "not-run": "not run"}
-        parts.append("checks: " + ", ".join(f"{n} {words[status]}" for status, n in tally.items() if n))
+        known = [f"{n} {words[status]}" for status, n in tally.items() if n]
+        parts += [f"checks: {', '.join(known)}"] if known else []
     return "; ".join(parts) or "not described"
 
 
@@ -178,7 +183,8 @@ def _headline(page: _Page, reading: Reading) -> None:
     if bound is None or bound.lower is None:
         page.paragraph(headline_sentence(reading), most=2, look="label")
         return
-    facts = [] if bound.level is None else [f"{level_text(bound.level)} {bound.kind}"]
+    kind = "confidence, one-run" if bound.kind == "one-run" else bound.kind
+    facts = [] if bound.level is None else [f"{level_text(bound.level)} {kind}"]
     facts += [] if reading.delta is None else [f"delta {exact_text(reading.delta)}"]
     facts += [f"assuming a {bound.family} curve"] if bound.family else []
     facts.append(method_words(bound.method))
@@ -288,37 +294,44 @@ def _shortened_to(line: str, width: int) -> str:
 
 def _verdict(page: _Page, reading: Reading) -> None:
     if reading.sentence is not None:
-        page.block("VERDICT", reading.sentence, most=3, look=reading.status)
+        title, others = verdict_parts(reading)
+        said = reading.sentence if reading.claimed is None else "; ".join([title, *others])
+        page.block("VERDICT", said, most=3, look=reading.status)
     why = []
     if reading.status == "invalid-design":
-        why += [check.text for check in reading.checks if check.status == "fail"]
+        said = reading.sentence or ""
+        why += [c.text for c in reading.checks if c.status == "fail" and c.text not in said]
     outcome = outcome_words(reading)
     if outcome is not None:
         why.append(outcome)
     for expression, value in reading.conditions:
-        why.append(f"condition {show(expression)}: {CONDITION_WORDS[value]}")
+        if expression not in (reading.sentence or ""):
+            why.append(f"condition {show(expression)}: {CONDITION_WORDS[value]}")
     if why:
-        page.block("why", "; ".join(why), most=2)
+        page.block("why", "; ".join(why), most=1 if page.width < NARROW else 2)
 
 
 def _notes(page: _Page, reading: Reading) -> None:
+    """What the answer rests on, in the lines that are left; a warning always gets one of them."""
     parts = []
     note = caveat(reading)
     if note is not None:
         parts.append(note)
     if reading.unchecked:
-        others = len(reading.unchecked) - 1
-        more = f" (and {others} more)" if others else ""
-        parts.append(f"Not checked: {reading.unchecked[0].text or reading.unchecked[0].id}{more}.")
+        shown = reading.unchecked[0].text or reading.unchecked[0].id
+        tally = f"{len(reading.unchecked)} of {len(reading.assumptions)} assumptions"
+        parts.append(f"Not checked ({tally}): {shown}" + ("." if len(reading.unchecked) == 1 else "; ..."))
     lower = None if reading.headline is None else reading.headline.lower
     if lower is not None and not reading.contradicted:
         parts += reach_sentences(reading)[:1]
+    left = LINES - len(page.lines)
     if parts:
-        page.block("note", " ".join(parts), most=4)
+        page.block("note", " ".join(parts), most=min(4, left - bool(reading.warnings)))
     if reading.warnings:
         others = len(reading.warnings) - 1
-        more = f" (+{others} more)" if others else ""
-        page.block("warning", f"{reading.warnings[0].id} {reading.warnings[0].text}{more}", most=2)
+        more = f"(+{others} more) " if others else ""
+        words = f"{more}{reading.warnings[0].id} {reading.warnings[0].text}"
+        page.block("warning", words, most=min(2, LINES - len(page.lines)))
 
 
 def _plan(page: _Page, reading: Reading) -> None:
@@ -328,17 +341,8 @@ def _plan(page: _Page, reading: Reading) -> None:
     if plan.perfect_attack_units is not None:
         text = f"Even a perfect attack needs {count_text(plan.perfect_attack_units)}."
         page.paragraph(text, most=2, indent=2)
-    names = list(dict.fromkeys(str(key) for row in plan.expected for key in row))
-    rows = [[_cell(row.get(name)) for name in names] for row in plan.expected[:PLAN_ROWS]]
-    table = [[name.replace("_", " ") for name in names], *rows]
-    if rows:
-        widths = [max(cells(row[i]) for row in table) for i in range(len(names))]
-        for row in table:
-            line = "  " + "  ".join(text.rjust(size) for text, size in zip(row, widths, strict=True))
-            page.raw(_shortened_to(line, page.width))
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return exact_text(value) if value == int(value) else f"{value:.3g}"
-    return "none" if value is None else count_text(value) if isinstance(value, int) else show(value, 16)
+    columns = [[head, *cells_of] for head, cells_of in plan_columns(reading)]
+    widths = [max(map(cells, column)) for column in columns]
+    for row in list(zip(*columns, strict=True))[: PLAN_ROWS + 1]:
+        line = "  " + "  ".join(show(text, 30).rjust(size) for text, size in zip(row, widths, strict=True))
+        page.raw(_shortened_to(line, page.width))

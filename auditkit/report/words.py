@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
 from auditkit.report.numbers import (
+    INFINITY,
     count_text,
     exact_text,
     interval_text,
@@ -47,11 +51,17 @@ DESIGNS = {
     "post-hoc": "members and non-members compared after the fact, not randomised by the audit",
 }
 
+_RESTATED = re.compile(r"epsilon (?:at least \S+|not detected at this sample size) \([^()]*\)")
+
 _METHODS = {
     "clopper-pearson": "Clopper-Pearson rectangle",
     "buehler": "Buehler exact joint bound",
     "jeffreys": "Jeffreys rectangle",
     "katz-log": "Katz log ratio",
+    "gaussian": "Gaussian trade-off curve",
+    "one-run": "one-run test of the guesses",
+    "one-run-steinke": "one-run bound of Steinke et al.",
+    "one-run-fdp": "f-DP one-run bound of Mahloujifar et al.",
     "bands": "simultaneous bands over all thresholds",
     "fixed": "threshold fixed beforehand",
     "split": "threshold chosen on one part, certified on the other",
@@ -68,6 +78,15 @@ _BREAKS = {
     "reads as a leak: the bound may be an artefact.",
     "rule-fixed": "An attack or threshold that was picked after looking at these outcomes: the bound is that "
     "of the luckiest choice.",
+    "attack-fixed": "An attack that was chosen for these units after seeing them: the bound is that of the "
+    "luckiest attack.",
+    "unit-mean": "Rows that belong together but carry no common unit count as independent evidence.",
+    "gaussian-family": "A mechanism with another curve: bounds labelled with this family do not hold.",
+    "asymptotic": "Small counts: the bounds labelled approximate may be too high.",
+    "posterior-independent-units": "Canaries of one run can interfere: the credible interval may be too "
+    "narrow. The bound does not need this.",
+    "attack-as-randomized-response": "A weaker or uneven attack: more units are needed than planned.",
+    "one-run-split": "Another split of the canaries: other numbers of them are needed.",
     "direction-fixed": "A direction that was turned round after looking at the scores: the level is that "
     "of one direction only.",
 }
@@ -100,13 +119,84 @@ def headline_sentence(reading: Reading) -> str:
     if bound is None:
         return "This result holds no bound on epsilon."
     if bound.lower is None:
-        reason = (
-            "the design does not support one"
-            if reading.status == "invalid-design"
-            else "none could be computed"
-        )
+        invalid = reading.status == "invalid-design"
+        reason = "the design does not support one" if invalid else "none could be computed"
         return f"No bound on epsilon is given: {reason}."
-    return f"Epsilon is at least {lower_text(bound.lower)} {confidence_words(bound)}{_at_delta(reading)}."
+    found = "" if bound.lower > 0 else "Nothing was detected: "
+    answer = (
+        f"{found}epsilon is at least {lower_text(bound.lower)} {confidence_words(bound)}{_at_delta(reading)}."
+    )
+    return capital(answer)
+
+
+def verdict_parts(reading: Reading) -> tuple[str, list[str]]:
+    """The title of a report, and what else the verdict's sentence says that the headline does not.
+
+    With a claim, or without a number, the title is the sentence up to its first colon; else the headline.
+    """
+    sentence, headline = reading.sentence, headline_sentence(reading)
+    answered = reading.headline is not None and reading.headline.lower is not None
+    if sentence is None:
+        return headline.removesuffix("."), []
+    if answered and reading.claimed is None:
+        title, rest = headline.removesuffix("."), sentence
+    else:
+        title, _, rest = sentence.partition(": ")
+    others = [part.strip(" :;") for part in _RESTATED.sub("", rest).split("; ")]
+    return title, [part for part in others if part]
+
+
+def answer_lines(reading: Reading) -> list[str]:
+    """Below the title: the headline, what else the verdict says, why there is no number, the conditions."""
+    title, others = verdict_parts(reading)
+    headline = headline_sentence(reading)
+    lines = [] if headline.startswith(title) or reading.status == "invalid-design" else [headline]
+    lines += [f"{capital(part)}." for part in others]
+    said = reading.sentence or ""
+    if reading.status == "invalid-design":
+        lines += [
+            f"{item.text}." for item in reading.checks if item.status == "fail" and item.text not in said
+        ]
+    note = caveat(reading)
+    lines += [] if note is None else [note]
+    for expression, value in reading.conditions:
+        if expression not in said:
+            lines.append(f"Condition {expression}: {CONDITION_WORDS[value]}.")
+    return lines
+
+
+def plan_columns(reading: Reading) -> list[tuple[str, list[str]]]:
+    """The ladder of a plan as named columns of text, each rounded to the side on which it stays true."""
+    plan = reading.plan
+    assert plan is not None
+    names = list(dict.fromkeys(str(key) for row in plan.expected for key in row))
+    columns = []
+    for name in names:
+        head, rounded = _PLAN_HEADS.get(name, (name.replace("_", " "), nearest_text))
+        cells = [row.get(name) for row in plan.expected]
+        columns.append((head, [_plan_cell(cell, rounded) for cell in cells]))
+    return columns
+
+
+_PLAN_HEADS: dict[str, tuple[str, Callable[[float], str]]] = {
+    "units": ("units", nearest_text),
+    "bound": ("bound to expect", lower_text),
+    "perfect_attack": ("with a perfect attack", upper_text),
+    "power": ("chance to exceed the claim", lambda share: percent_text(share, "lower")),
+}
+
+
+def _plan_cell(value: object, rounded: Callable[[float], str]) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return (
+            {"inf": INFINITY, None: "none"}.get(value, str(value)) if isinstance(value, str | None) else "?"
+        )
+    return count_text(value) if isinstance(value, int) else rounded(value)
+
+
+def capital(text: str) -> str:
+    """A text with a capital at its beginning."""
+    return text[:1].upper() + text[1:]
 
 
 def plan_sentence(reading: Reading) -> str:
@@ -136,8 +226,8 @@ def caveat(reading: Reading) -> str | None:
     if bound is None or bound.lower is None:
         return None
     if bound.lower > 0:
-        return "An attack can only show a lower bound: the true leakage may be higher."
-    return "Nothing was detected with these units. That is no evidence of absence: the true leakage may be higher."
+        return "This is a lower bound: the true leakage may be higher."
+    return "Nothing detected is no evidence of absence: the true leakage may be higher."
 
 
 def posterior_words(bound: Bound) -> str:
@@ -152,8 +242,11 @@ def posterior_words(bound: Bound) -> str:
 def outcome_words(reading: Reading) -> str | None:
     """The counts behind the bound, as far as they are known."""
     counts = reading.counts
-    if not {"tp", "fn", "fp", "tn"} <= set(counts):
+    if len(counts) < 4:
         return None
+    if reading.design == "one-run":
+        right, all_guesses = counts["tp"] + counts["tn"], sum(counts.values())
+        return f"{count_text(right)} of {count_text(all_guesses)} guesses right, {canary_words(reading)}"
     members, others = counts["tp"] + counts["fn"], counts["fp"] + counts["tn"]
     return (
         f"true positives {count_text(counts['tp'])}/{count_text(members)} "
@@ -161,12 +254,20 @@ def outcome_words(reading: Reading) -> str | None:
     )
 
 
+def canary_words(reading: Reading) -> str:
+    """How many canaries the guesses are about."""
+    canaries = None if reading.certified is None else reading.certified.canaries
+    if canaries is None:
+        return "about the canaries of one run"
+    return f"about {count_text(canaries)} canaries of one run (no guess for the others)"
+
+
 def reach_sentences(reading: Reading) -> list[str]:
     """What this design could have shown, and what more units would do."""
     sentences = []
     if reading.detectable is not None:
         noun = UNITS.get(reading.design or "", "units")
-        shown = lower_text(reading.detectable)
+        shown = upper_text(reading.detectable)
         sentences.append(
             f"With these {noun} even a perfect attack could not have shown more than epsilon {shown}."
         )

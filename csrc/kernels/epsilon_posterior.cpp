@@ -475,17 +475,9 @@ double epsilon_quantile(const AttackOutcome& outcome, double log_level, double l
   const Target target{log_level - log_complement};
   const Guess guess = epsilon_guess(outcome);
   const double score = normal_score(log_level, log_complement);
-  double start = guess.centre + clamp(score, -6.0, 12.0) * guess.sd;
-  bool atom = false;
-  if (outcome.region == Region::below || outcome.delta > 0.0) {
-    if (guess.centre < 12.0 * guess.sd + 1.0) {
-      const TailPair zero = evaluate(outcome, 0.0, false).tails;
-      if (target.gap(zero) >= 0.0) return 0.0;
-      atom = zero.lower > 0.0;
-    }
-  }
-  if (!(start > 0.05 * guess.sd)) start = 0.05 * guess.sd;
-  return solve(target, start, atom, [&](double epsilon, double* slope) {
+  const double start = std::max(guess.centre + clamp(score, -6.0, 12.0) * guess.sd, 0.05 * guess.sd);
+  const Atom atom = outcome.region == Region::below || outcome.delta > 0.0 ? Atom::unknown : Atom::none;
+  return solve(target, start, atom, std::max(0.2 * guess.centre, 3.0 * guess.sd), [&](double epsilon, double* slope) {
     const Evaluation e = evaluate(outcome, epsilon, true);
     *slope = e.density.plain();
     return e.tails;
@@ -541,9 +533,6 @@ double delta_quantile(AttackOutcome outcome, double log_level, double log_comple
   if (log_level == -kInfinity) return 0.0;
   if (log_complement == -kInfinity) return 1.0;
   const Target target{log_level - log_complement};
-  outcome.delta = 0.0;
-  const TailPair zero = evaluate(outcome, epsilon, false).tails;
-  if (target.gap(zero) >= 0.0) return 0.0;
   const auto centre_of = [&](const BetaLaw& x, const BetaLaw& y) {
     const double e = std::exp(std::min(epsilon, 300.0));
     const double sd = std::hypot(e * std::sqrt(x.m * x.q / (x.n + 1.0)), std::sqrt(y.m * y.q / (y.n + 1.0)));
@@ -560,7 +549,7 @@ double delta_quantile(AttackOutcome outcome, double log_level, double log_comple
   }
   const double start = best.centre + clamp(normal_score(log_level, log_complement), -6.0, 6.0) * best.sd;
   // Solved in the odds of delta, so that no step leaves (0, 1).
-  const double odds = solve(target, start > 0.0 && start < 0.99 ? start / (1.0 - start) : 1e-3, zero.lower > 0.0,
+  const double odds = solve(target, start > 0.0 && start < 0.99 ? start / (1.0 - start) : 1e-3, Atom::unknown, kInfinity,
                             [&](double t, double* slope) {
                               outcome.delta = t / (1.0 + t);
                               const Evaluation e = evaluate(outcome, epsilon, true);

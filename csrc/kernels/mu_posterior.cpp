@@ -224,12 +224,6 @@ double mu_quantile(const AttackOutcome& outcome, double log_level, double log_co
   if (log_level == -kInfinity) return 0.0;
   if (log_complement == -kInfinity) return kInfinity;
   const Target target{log_level - log_complement};
-  bool atom = false;
-  if (outcome.region == Region::below) {
-    const TailPair zero = evaluate(outcome, 0.0).tails;
-    if (target.gap(zero) >= 0.0) return 0.0;
-    atom = zero.lower > 0.0;
-  }
   const auto score = [](const BetaLaw& law) {  // the law's mean on the normal scale, and its sd there
     const double z = law.m <= 0.5 ? normal_quantile(law.m) : -normal_quantile(law.q);
     return std::pair{z, std::sqrt(law.m * law.q / (law.n + 1.0)) / std::exp(normal_log_density(z))};
@@ -239,7 +233,8 @@ double mu_quantile(const AttackOutcome& outcome, double log_level, double log_co
   const double sd = std::hypot(sd_x, sd_y);
   const double centre = outcome.region == Region::both ? std::fabs(x + y) : -(x + y);
   const double start = clamp(centre + clamp(normal_score(log_level, log_complement), -6.0, 6.0) * sd, 0.05 * sd, 30.0);
-  return solve(target, start, atom, [&](double mu, double* slope) {
+  const Atom atom = outcome.region == Region::below ? Atom::unknown : Atom::none;
+  return solve(target, start, atom, std::max(0.2 * centre, 3.0 * sd), [&](double mu, double* slope) {
     const Evaluation e = evaluate(outcome, resolved(mu));
     *slope = e.density;
     return e.tails;

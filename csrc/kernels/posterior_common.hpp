@@ -8,14 +8,9 @@
 #include "auditkit/dispatch.hpp"
 #include "auditkit/epsilon_posterior.hpp"
 #include "auditkit/normal.hpp"
+#include "tail_panel.hpp"
 
 namespace auditkit::posterior {
-
-struct TailPanel {
-  double operator()(const BetaLaw& law, const BetaPoint& p, double deviance_at_p, double width) const {
-    return kernels().tail_panel(law, p, deviance_at_p, width);
-  }
-};
 
 /// value * exp(-scale): parts keep their own scale until they are added.
 struct Scaled {
@@ -66,24 +61,37 @@ inline double normal_score(double log_level, double log_complement) {
   return log_level <= log_complement ? normal_quantile_of_log(log_level) : -normal_quantile_of_log(log_complement);
 }
 
+/// What the law has at 0: no atom, or perhaps one, whose size is looked at once the search comes near.
+enum class Atom { none, unknown };
+
 /// Safeguarded Newton on the log odds of the lower tail. `at(x, &slope)` evaluates the tails and d P(<= x) / dx.
 /// Where there is no atom the lower tail is nearly proportional to x near 0, so steps there are taken in log x.
+/// `near` is where an atom begins to matter; 0 is returned when the atom reaches the target.
 template <class At>
-double solve(const Target& target, double start, bool atom, At&& at) {
+double solve(const Target& target, double start, Atom atom, double near, At&& at) {
   double low = 0.0, high = kInfinity;
   double x = start;
+  bool ask_zero = atom == Atom::unknown;
+  bool proportional = true;  // no atom was seen
   for (int step = 0; step < 120; ++step) {
+    if (ask_zero && x <= near) {
+      double unused = 0.0;
+      const TailPair zero = at(0.0, &unused);
+      if (target.gap(zero) >= 0.0) return 0.0;
+      proportional = !(zero.lower > 0.0);
+      ask_zero = false;
+    }
     double slope = 0.0;
     const TailPair t = at(x, &slope);
     const double gap = target.gap(t);
     (gap > 0.0 ? high : low) = x;
     const double odds_slope = slope > 0.0 ? slope * std::exp(std::min(-t.log_lower - t.log_upper, 700.0)) : 0.0;
     double next = x - gap / odds_slope;
-    if (!atom && x * odds_slope < 3.0) next = x * std::exp(clamp(-gap / (x * odds_slope), -8.0, 8.0));
+    if (proportional && x * odds_slope < 3.0) next = x * std::exp(clamp(-gap / (x * odds_slope), -8.0, 8.0));
     const bool newton = next > low && next < high && std::isfinite(next);
     if (!newton) {
       if (std::fabs(gap) < 1e-14) break;
-      next = high == kInfinity ? 2.0 * x + 1.0 : (atom || low > 0.0 ? 0.5 * (low + high) : 0.1 * high);
+      next = high == kInfinity ? 2.0 * x + 1.0 : (!proportional || low > 0.0 ? 0.5 * (low + high) : 0.1 * high);
     }
     const double change = std::fabs(next - x);
     x = next;

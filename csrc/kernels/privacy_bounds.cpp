@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "auditkit/beta_law.hpp"
+#include "tail_panel.hpp"
 
 namespace auditkit {
 namespace {
@@ -14,7 +15,7 @@ namespace {
 constexpr double kQuantileError = 1e-12;
 
 Probability upper_limit(double a, double b, double miss) {
-  const BetaPoint point = beta_quantile(make_beta_law(a, b), std::log1p(-miss), std::log(miss));
+  const BetaPoint point = beta_quantile(make_beta_law(a, b), std::log1p(-miss), std::log(miss), TailPanel{});
   return {std::min(1.0, point.x * (1.0 + kQuantileError)), point.one_minus_x * (1.0 - kQuantileError)};
 }
 

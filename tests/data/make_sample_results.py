@@ -147,7 +147,8 @@ def counts_result() -> dict[str, Any]:
         "kind": "dp-estimate",
         "verdict": {
             "status": "fail",
-            "sentence": "the claim epsilon <= 2 is contradicted",
+            "sentence": "the claim epsilon <= 2 is contradicted: epsilon at least 2.56 "
+            "(95% confidence, delta 1e-05, buehler); epsilon_lower>2 is true",
             "conditions": [{"expr": "epsilon_lower>2", "value": True}],
         },
         "estimates": [
@@ -263,7 +264,8 @@ def scores_result() -> dict[str, Any]:
     picture = posterior_figure(epsilon_draws(counts, DELTA, "below"), "below")
     result["verdict"] = {
         "status": "pass",
-        "sentence": "the claim epsilon <= 4 is not contradicted by this audit",
+        "sentence": "the claim epsilon <= 4 is not contradicted by this audit: conditional on exchangeable "
+        "members and non-members: epsilon at least 2.31 (95% confidence, delta 1e-05, bands)",
         "conditions": [{"expr": "epsilon_lower>4", "value": False}],
     }
     result["estimates"] = [
@@ -312,7 +314,7 @@ def scores_result() -> dict[str, Any]:
         "claimed_epsilon": 4.0,
     }
     result["warnings"] = [
-        {"id": "AK-DP-004", "text": "the result is conditional on members and non-members being drawn alike"}
+        {"id": "AK-DP-004", "text": "the result is conditional on members and non-members drawn alike"}
     ]
     result["figures"] = {
         "posterior": picture,
@@ -341,11 +343,13 @@ def nothing_found() -> dict[str, Any]:
     picture = posterior_figure(epsilon_draws(counts, DELTA, "below"), "below")
     result["verdict"] = {
         "status": "undecided",
-        "sentence": "undecided: no outcome of this design could have shown that epsilon exceeds 8",
+        "sentence": "the claim epsilon <= 8 cannot be decided with these units: epsilon not detected at this "
+        "sample size (95% one-run confidence, delta 1e-05, one-run-steinke); a "
+        " perfect attack would show at most 3.51",
         "conditions": [{"expr": "epsilon_lower>8", "value": None}],
     }
     result["estimates"] = [
-        estimate("epsilon", 0.0, "one-run", "steinke"),
+        estimate("epsilon", 0.0, "one-run", "one-run-steinke"),
         estimate(
             "epsilon_posterior",
             0.0,
@@ -358,7 +362,10 @@ def nothing_found() -> dict[str, Any]:
     ]
     result |= {"claimed_epsilon": 8.0, "detectable_epsilon": 3.5064, "design": "one-run"}
     result["counts"] = dict(zip(("tp", "fn", "fp", "tn"), counts, strict=True))
-    result["bounds"] = {"steinke": bound(0.0, "one-run", "steinke")}
+    result["bounds"] = {
+        "one-run": bound(0.0, "one-run", "one-run-steinke") | {"details": {"canaries": 600, "guesses": 200}},
+        "one-run-fdp": bound(0.0, "one-run", "one-run-fdp", family="gaussian (assumed)"),
+    }
     result["figures"] = {
         "posterior": picture,
         "roc": {"fpr": [0.5], "tpr": [0.51], "point": {"fpr": 0.5, "tpr": 0.51}, "min_fpr": 0.5},
@@ -378,16 +385,16 @@ def invalid_design() -> dict[str, Any]:
     result = scores_result()
     result["verdict"] = {
         "status": "invalid-design",
-        "sentence": "members and non-members can be told apart without the model: nothing can be concluded",
+        "sentence": "no epsilon is given, the design is invalid: "
+        "a classifier that never saw the model finds the members (AUC 0.81 [0.79, 0.83])",
         "conditions": [{"expr": "epsilon_lower>4", "value": None}],
     }
     result["estimates"] = [estimate("epsilon", None, "confidence", "bands")]
-    result["bounds"], result["counts"], result["detectable_epsilon"] = {}, None, None
+    # the numbers that were computed before the check failed stay in the dictionary: no report may show them
     result["checks"][1] |= {
         "status": "fail",
         "text": "a classifier that never saw the model finds the members (AUC 0.81 [0.79, 0.83])",
     }
-    result["figures"] = {}
     return result
 
 
@@ -515,10 +522,10 @@ def plan() -> dict[str, Any]:
         "units": 1300,
         "perfect_attack_units": 21,
         "expected": [
-            {"units": 100, "expected_bound": 0.61, "perfect_attack_bound": 3.506},
-            {"units": 300, "expected_bound": 1.23, "perfect_attack_bound": 4.6},
-            {"units": 1000, "expected_bound": 1.88, "perfect_attack_bound": 5.79},
-            {"units": 3000, "expected_bound": 2.31, "perfect_attack_bound": 6.81},
+            {"units": 100, "bound": 0.618, "perfect_attack": 3.506, "power": 0.0},
+            {"units": 300, "bound": 1.239, "perfect_attack": 4.604, "power": 0.01234},
+            {"units": 1000, "bound": 1.888, "perfect_attack": 5.791, "power": 0.4567},
+            {"units": 3000, "bound": 2.319, "perfect_attack": "inf", "power": 0.99999},
         ],
         "assumptions": [
             {"id": "fair-coins", "text": "every canary is included by its own fair coin", "checked": False}

@@ -60,9 +60,9 @@ def band_upper_limits(n: int, alpha: float) -> FloatArray:
     Notes
     -----
     U[k] = B^-1(1 - eta; k + 1, n - k) with one eta for all k. Up to 10,000 scores eta is solved for with the
-    exact recursion (1 ms at n = 100, 30 ms at 1,000, 0.4 s at 10,000) and cached. Up to 100,000 the shipped
+    exact recursion (1 ms at n = 100, 15 ms at 1,000, 0.3 s at 10,000) and cached. Up to 100,000 the shipped
     table serves; for n or alpha that it does not hold, a guess from its neighbours is accepted only after the
-    exact recursion has confirmed the coverage (3 s at 100,000). Beyond, the limits hold by a union bound over
+    exact recursion has confirmed the coverage (1.5 s at 100,000). Beyond, the limits hold by a union bound on
     ranks a fifth of a standard deviation apart, with each limit also serving the ranks before it: 1/3 wider
     than exact ones at a million scores.
 

@@ -108,7 +108,7 @@ def clopper_pearson(
 
     Notes
     -----
-    Cost: two to four Beta quantiles, about 20 microseconds.
+    Cost: two to four Beta quantiles, about 0.3 ms.
 
     References
     ----------

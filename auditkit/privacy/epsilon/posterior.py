@@ -64,6 +64,8 @@ class _RatePosterior:
 
     def _cases(self, *others: Floats) -> tuple[tuple[int, ...], Floats, Floats, list[Floats]]:
         """Everything broadcast against `others`, flattened for the core: shape, laws (4, n), delta (n,), others."""
+        if not self._delta.shape and not any(other.shape for other in others):  # scalars: nothing to broadcast
+            return (), self._laws.reshape(4, 1), self._delta.reshape(1), [other.reshape(1) for other in others]
         try:
             shape = np.broadcast_shapes(self._delta.shape, *(other.shape for other in others))
         except ValueError:
@@ -88,6 +90,14 @@ class _RatePosterior:
         shape, laws, delta, levels = self._cases(log_level, log_complement)
         quantile_of = core.epsilon_quantile if isinstance(self, EpsilonPosterior) else core.mu_quantile
         return _shaped(quantile_of(laws, delta, np.stack(levels), self._both, get_num_threads()), shape)
+
+    def _equal_tailed(self, alpha: Floats) -> tuple[float | Floats, float | Floats]:
+        """Both ends by one call of the core, the level on a leading axis."""
+        half = np.asarray(alpha / 2).reshape((1,) * max(0, self._delta.ndim - alpha.ndim) + alpha.shape)
+        tail, rest = np.log(half), np.log1p(-half)
+        ends = self._quantile(np.stack([tail, rest]), np.stack([rest, tail]))
+        assert isinstance(ends, np.ndarray)
+        return (float(ends[0]), float(ends[1])) if ends.ndim == 1 else (ends[0], ends[1])
 
     def ppf(self, q: ArrayLike) -> float | Floats:
         """Quantile: the smallest value whose lower tail reaches `q`; 0 when the atom at 0 does.
@@ -219,7 +229,7 @@ class EpsilonPosterior(_RatePosterior):
         """
         levels = _open_levels(alpha, "alpha")
         if kind == "equal-tailed":
-            return self.ppf(levels / 2), self.isf(levels / 2)
+            return self._equal_tailed(levels)
         if kind != "highest-density":
             raise InputError(
                 f"kind: must be 'equal-tailed' or 'highest-density', not {kind!r}", id="AK-DP-008"
@@ -342,8 +352,7 @@ class MuPosterior(_RatePosterior):
 
     def interval(self, alpha: float = 0.05) -> tuple[float | Floats, float | Floats]:
         """Equal-tailed credible interval of mu at level 1 - alpha."""
-        levels = _open_levels(alpha, "alpha")
-        return self.ppf(levels / 2), self.isf(levels / 2)
+        return self._equal_tailed(_open_levels(alpha, "alpha"))
 
     def epsilon_interval(
         self, delta: ArrayLike, alpha: float = 0.05

@@ -169,7 +169,8 @@ AUDITKIT_HD inline BetaPoint beta_point_at_logit(const BetaLaw& law, double s) {
 
 /// The point below which the law has probability p; give log(p) and log(1 - p) (whichever is the smaller is used).
 /// Safeguarded Newton on the log of the smaller tail, in the logit. Relative error of x and 1 - x near 1e-13.
-AUDITKIT_HD inline BetaPoint beta_quantile(const BetaLaw& law, double log_p, double log_1mp) {
+template <class TailPanel = ScalarTailPanel>
+AUDITKIT_HD BetaPoint beta_quantile(const BetaLaw& law, double log_p, double log_1mp, const TailPanel& panel = {}) {
   if (log_p == -kInfinity) return beta_point(law, 0.0, 1.0);
   if (log_1mp == -kInfinity) return beta_point(law, 1.0, 0.0);
   const bool lower = log_p <= log_1mp;
@@ -178,20 +179,19 @@ AUDITKIT_HD inline BetaPoint beta_quantile(const BetaLaw& law, double log_p, dou
   double s = ::log(law.a) - ::log(law.b);
   for (int step = 0; step < 200; ++step) {
     const BetaPoint at = beta_point_at_logit(law, s);
-    const BetaTails tails = beta_tails(law, at, ScalarTailPanel{});
+    const BetaTails tails = beta_tails(law, at, panel);
     const double log_tail = lower ? tails.log_lower : tails.log_upper;
     const double gap = log_tail - target;
     if ((gap > 0.0) == lower) high = s;
     else low = s;
-    if (gap == 0.0) break;
     const double slope = ::exp(min2(log_logit_density(law, at) - log_tail, 700.0));  // |d log tail / ds|
     double next = s - (lower ? gap : -gap) / slope;
-    if (!(next > low && next < high)) next = 0.5 * (low + high);
-    if (::fabs(next - s) <= 1e-15 * ::fabs(s) + 1e-16 || next == low || next == high) {
-      s = next;
-      break;
-    }
+    const bool newton = next > low && next < high;
+    if (!newton) next = 0.5 * (low + high);
+    const double change = ::fabs(next - s);
     s = next;
+    // Newton squares the error: a step that moved the log tail by 1e-8 leaves 1e-16 of it.
+    if ((newton && change * slope <= 1e-8) || change <= 1e-15 * ::fabs(s) + 1e-16) break;
   }
   return beta_point_at_logit(law, s);
 }

@@ -21,8 +21,8 @@ void band_limits(double eta, std::span<double> out);
 /// The same for some of the ranks only (rising, each in 1..n).
 void band_limits(std::size_t n, std::span<const double> ranks, double eta, std::span<double> out);
 
-/// An eta whose limits have certified coverage of at least 1 - miss, and little more: the missed probability is within 1e-9 of
-/// miss (and what rounding of numbers near 1 takes: 4e-15).
+/// An eta whose limits have certified coverage of at least 1 - miss, and little more: the missed probability is within
+/// 1e-9 of miss (and what rounding of numbers near 1 takes: 4e-15).
 double band_level(std::size_t n, double miss);
 
 }  // namespace auditkit
