@@ -45,7 +45,9 @@ class InputError(ValueError):
         One line that names the way out.
     """
 
-    def __init__(self, message: str, *, id: str = "AK-IN-001", path: str | None = None, hint: str | None = None):
+    def __init__(
+        self, message: str, *, id: str = "AK-IN-001", path: str | None = None, hint: str | None = None
+    ):
         super().__init__(message)
         self.id = id
         self.path = path

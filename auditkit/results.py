@@ -367,7 +367,7 @@ class AuditPlan(Result):
 
 
 def json_ready(value: Any) -> Any:
-    """Plain JSON values: infinities become the strings "inf" and "-inf"; NaN is refused, numpy scalars are converted."""
+    """Plain JSON values: infinities become "inf" and "-inf", NumPy scalars become numbers, NaN is refused."""
     if value is None or isinstance(value, bool | str | int):
         return value
     if isinstance(value, Mapping):
@@ -408,7 +408,9 @@ def load_result(path: str | Path) -> dict[str, Any]:
     try:
         loaded = json.loads(read_bytes(path, limit=64 * 2**20))
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise InputError(f"{name}: must be a JSON result: {show(error)}", id="AK-IO-010", path=str(path)) from None
+        raise InputError(
+            f"{name}: must be a JSON result: {show(error)}", id="AK-IO-010", path=str(path)
+        ) from None
     if not isinstance(loaded, dict) or loaded.get("schema") != SCHEMA:
         found = loaded.get("schema") if isinstance(loaded, dict) else type(loaded).__name__
         raise InputError(

@@ -43,7 +43,11 @@ def get_num_threads() -> int:
         if not text.isdecimal() or int(text) < 1:
             raise InputError(f"AUDITKIT_NUM_THREADS: must be a whole number of at least 1, not {text!r}")
         return int(text)
-    return min(len(os.sched_getaffinity(0)), _cgroup_cores()) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return (
+        min(len(os.sched_getaffinity(0)), _cgroup_cores())
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1
+    )
 
 
 def set_num_threads(n: int) -> None:

@@ -1,8 +1,8 @@
 """Every command in the README and the docs is run, and prints what the page shows.
 
-Fenced blocks marked ``console`` are terminal sessions: lines that start with ``$ `` are run, all of a page in one folder
-that is empty at first; the other lines are what must be printed (``...`` stands for any text, alone on a line for any
-lines; ``[exit N]`` for the exit status). A block marked ``python`` with ``>>>`` is a doctest.
+Fenced blocks marked ``console`` are terminal sessions: lines that start with ``$ `` are run, all of a page in one
+folder that is empty at first; the other lines are what must be printed (``...`` stands for any text, alone on a line
+for any lines; ``[exit N]`` for the exit status). A block marked ``python`` with ``>>>`` is a doctest.
 """
 
 from __future__ import annotations
@@ -34,7 +34,13 @@ def run(command: str, folder: Path) -> str:
     environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "100", "PYTHONSAFEPATH": "1"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     done = subprocess.run(
-        ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+        ["bash", "-c", command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     status = f"[exit {done.returncode}]\n" if done.returncode else ""
     return done.stdout + done.stderr + status

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from auditkit import InputError, get_num_threads, set_num_threads
-from auditkit.privacy.epsilon.posterior import EpsilonPosterior, MuPosterior
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from auditkit import InputError, get_num_threads, set_num_threads
+from auditkit.privacy.epsilon.posterior import EpsilonPosterior, MuPosterior
 
 sys.path.insert(0, str(Path(__file__).parent))
 from tables import read_table, real

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from auditkit.privacy.epsilon.bands import band_upper_limits
 from auditkit.privacy.epsilon.one_run import one_run_bound, one_run_fdp_bound
 from auditkit.runtime import core
@@ -64,7 +65,9 @@ def test_band_limits_hold_for_a_single_unit():
 def test_gaussian_delta_in_logarithms():
     rows = read_table("gaussian_delta.txt")
     assert len(rows) >= 40
-    mu, eps, _, log_delta = (np.array(column) for column in zip(*(map(real, row) for row in rows), strict=True))
+    mu, eps, _, log_delta = (
+        np.array(column) for column in zip(*(map(real, row) for row in rows), strict=True)
+    )
     found = core.gaussian_log_delta(eps, mu)
     # The two log tails, each with a relative error of a few units, differ by about mu^2 / (mu + eps) only.
     bar = 8 * np.finfo(float).eps * np.maximum(1.0, np.abs(log_delta)) * (1 + eps / mu) / np.minimum(mu, 1.0)

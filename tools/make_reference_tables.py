@@ -37,6 +37,7 @@ Needs:  python-flint, mpmath.
 import argparse
 import bisect
 import datetime
+import itertools
 import math
 import os
 import random
@@ -46,13 +47,13 @@ import time
 from fractions import Fraction
 
 import mpmath
-from flint import arb, arb_poly, arb_series, ctx, fmpq
+from flint import arb, arb_poly, arb_series, ctx
 
-BITS = 256          # working precision
-TERMS = 72          # Taylor terms on a panel
-NODES = 32          # Gauss-Legendre nodes on a panel
-DROP = 95.0         # integrands are cut where they have fallen by exp(-DROP)
-HALF_MAX = 0.75     # largest half width of a panel, in logits
+BITS = 256  # working precision
+TERMS = 72  # Taylor terms on a panel
+NODES = 32  # Gauss-Legendre nodes on a panel
+DROP = 95.0  # integrands are cut where they have fallen by exp(-DROP)
+HALF_MAX = 0.75  # largest half width of a panel, in logits
 
 KEEP_GOING = False
 
@@ -61,6 +62,7 @@ ctx.cap = TERMS
 
 
 # ---------------------------------------------------------------- numbers to text and back
+
 
 def to_fraction(x):
     """Midpoint of a ball as an exact fraction."""
@@ -102,6 +104,7 @@ def log_or_nan(x):
 
 # ---------------------------------------------------------------- one Beta law
 
+
 def sigmoid(t):
     """(1/(1+e^-t), 1/(1+e^t)), both to full relative accuracy."""
     e = (-abs(t)).exp()
@@ -112,7 +115,7 @@ def sigmoid(t):
 class Beta:
     """Beta(a, b) in the variable s = log(x/(1-x)); log density = a log x + b log(1-x) - log B(a,b)."""
 
-    taylor = True       # False: the library's incomplete beta function at every call
+    taylor = True  # False: the library's incomplete beta function at every call
 
     def __init__(self, a, b):
         self.a, self.b, self.n = arb(a), arb(b), arb(a) + arb(b)
@@ -137,8 +140,9 @@ class Beta:
         q = 1 / (1 + math.exp(min(abs(s), 700.0)))
         slope = abs(self.fa - self.fn * (1 - q)) if s > 0 else abs(self.fa - self.fn * q)
         curve = self.fn * q * (1 - q)
-        return min(HALF_MAX, 1 / math.sqrt(curve) if curve > 0 else HALF_MAX,
-                   3 / slope if slope > 0 else HALF_MAX)
+        return min(
+            HALF_MAX, 1 / math.sqrt(curve) if curve > 0 else HALF_MAX, 3 / slope if slope > 0 else HALF_MAX
+        )
 
     # -- Taylor panels
 
@@ -156,8 +160,7 @@ class Beta:
         edge = low - 2 * self.half_width(low)
         edges, high = [edge], high + 2 * self.half_width(high)
         while edge < high:
-            edge += 2 * min(self.half_width(edge),
-                            self.half_width(edge + 2 * self.half_width(edge)))
+            edge += 2 * min(self.half_width(edge), self.half_width(edge + 2 * self.half_width(edge)))
             edges.append(edge)
         self.edges, self.polys = edges, {}
         self.sums = [self.exact_cdf(arb(edges[0]))]
@@ -183,14 +186,14 @@ class Beta:
         place = float(s)
         if not self.taylor or len(self.edges) < 2:
             return self.exact_cdf(s)
-        if place < self.edges[0]:       # the panels reach so far that F is negligible here if fa is large
+        if place < self.edges[0]:  # the panels reach so far that F is negligible here if fa is large
             return arb(0) if self.fa >= 30 else self.exact_cdf(s)
         if place >= self.edges[-1] and self.fb < 30:
             return self.exact_cdf(s)
         k = bisect.bisect_right(self.edges, place) - 1
         while len(self.sums) <= k:
             self.sums.append(self.sums[-1] + self.panel(len(self.sums) - 1)(arb(1)))
-        if place >= self.edges[-1]:     # and 1-F here if fb is large
+        if place >= self.edges[-1]:  # and 1-F here if fb is large
             return self.sums[-1]
         left, right = arb(self.edges[k]), arb(self.edges[k + 1])
         return self.sums[k] + self.panel(k)((2 * s - left - right) / (right - left))
@@ -267,7 +270,7 @@ def window(bound, low, high):
 def integrate(function, step, points):
     """Integral between consecutive points (balls), panels no wider than step(t) just inside both ends."""
     total = arb(0)
-    for start, stop in zip(points, points[1:]):
+    for start, stop in itertools.pairwise(points):
         here, inner = start, stop - (stop - start) * arb(2) ** -100
         while True:
             width = step(here if here is not start else here + (stop - start) * arb(2) ** -100)
@@ -329,7 +332,7 @@ class Line:
     def value(self, low, high):
         """The integral over t in [low, high] (balls or floats)."""
         left, right, level = window(self.bound, float(low), float(high))
-        if level < -1500:               # no effect on any number of the tables
+        if level < -1500:  # no effect on any number of the tables
             return arb(0)
         s_y = lambda t: float(self.curve(arb(t))[2])
         bottom, top = sorted((s_y(left), s_y(right)))
@@ -337,13 +340,17 @@ class Line:
         if self.kind == "cdf" and self.y.taylor:
             low_end = min(max(bottom, self.y.short_series()), self.active[1])
             self.y.prepare(low_end, max(low_end, min(top, self.active[1])))
-        breaks = sorted(crossing(lambda t: s_y(t) > end, *((right, left) if s_y(right) > s_y(left) else (left, right)))
-                        for end in self.active if bottom < end < top)
+        breaks = sorted(
+            crossing(lambda t: s_y(t) > end, *((right, left) if s_y(right) > s_y(left) else (left, right)))
+            for end in self.active
+            if bottom < end < top
+        )
         points = [low if left == float(low) else arb(left)] + [arb(t) for t in breaks]
-        return integrate(self.integrand, self.step, points + [high if right == float(high) else arb(right)])
+        return integrate(self.integrand, self.step, [*points, high if right == float(high) else arb(right)])
 
 
 # ---------------------------------------------------------------- epsilon: formulas (1) to (5)
+
 
 class Region:
     """The lines of the (eps, delta) region, delta and eps being exact doubles."""
@@ -418,8 +425,9 @@ class Strip:
         s_x, jac, low, high = self.curve(t)
         weight = self.x.log_density(s_x).exp() * jac
         if self.kind == "pdf":
-            return weight * sum((self.y.log_density(end[0]).exp() * end[2]
-                                 for end in (low, high) if end is not None), arb(0))
+            return weight * sum(
+                (self.y.log_density(end[0]).exp() * end[2] for end in (low, high) if end is not None), arb(0)
+            )
         if low is not None and low[0] > self.y.mode:
             return weight * (self.yc.cdf(-low[0]) - (0 if high is None else self.yc.cdf(-high[0])))
         top = 1 if high is None else self.y.cdf(high[0])
@@ -442,7 +450,7 @@ class Strip:
         self.active = self.y.active(DROP + 20 + 2 * max(0.0, depth))
         self.tabulate(left, right)
         points = [arb(left), *(k for k in kinks if left < k < right), arb(right)]
-        for start, stop in list(zip(points, points[1:])):
+        for start, stop in list(itertools.pairwise(points)):
             shift = (stop - start) * arb(2) ** -200
             for edge in (self.low, self.high):
                 for end in self.active:
@@ -543,12 +551,18 @@ def epsilon_cdf(case, eps):
 
 # ---------------------------------------------------------------- table: epsilon_posterior
 
-EXAMPLES = [        # (fn, fp, tn, tp), delta
-    ((0, 512, 1, 487), 1e-5), ((10, 5, 95, 90), 1e-5), ((3, 2, 18, 17), 0.0),
-    ((0, 0, 50, 50), 1e-5), ((45, 48, 52, 55), 1e-5), ((400, 2, 498, 100), 1e-5),
-    ((80, 85, 15, 20), 1e-5), ((30, 20, 480, 470), 1e-2),
+EXAMPLES = [  # (fn, fp, tn, tp), delta
+    ((0, 512, 1, 487), 1e-5),
+    ((10, 5, 95, 90), 1e-5),
+    ((3, 2, 18, 17), 0.0),
+    ((0, 0, 50, 50), 1e-5),
+    ((45, 48, 52, 55), 1e-5),
+    ((400, 2, 498, 100), 1e-5),
+    ((80, 85, 15, 20), 1e-5),
+    ((30, 20, 480, 470), 1e-2),
     ((400000, 10000, 990000, 600000), 1e-6),
-    ((480000000, 470000000, 530000000, 520000000), 1e-10)]
+    ((480000000, 470000000, 530000000, 520000000), 1e-10),
+]
 LEVELS = [1e-4, 0.025, 0.5, 0.975, 1 - 1e-4]
 DELTAS = [0.0, 1e-15, 1e-10, 1e-5, 1e-2, 0.03, 0.3]
 RATES = [(0.5, 0.5), (0.1, 0.1), (0.9, 0.03), (1e-3, 1e-6), (0.0, 0.0)]
@@ -613,8 +627,14 @@ def stress_cases():
 
 def tail_cases():
     """Deep tails of S and F, very large and very small eps."""
-    for cells, delta in (((10, 5, 95, 90), 1e-5), ((3, 2, 18, 17), 0.0), ((400, 2, 498, 100), 0.01),
-                         ((1, 1, 9, 9), 1e-5), ((30, 20, 480, 470), 1e-10), ((17, 18, 2, 3), 1e-5)):
+    for cells, delta in (
+        ((10, 5, 95, 90), 1e-5),
+        ((3, 2, 18, 17), 0.0),
+        ((400, 2, 498, 100), 0.01),
+        ((1, 1, 9, 9), 1e-5),
+        ((30, 20, 480, 470), 1e-10),
+        ((17, 18, 2, 3), 1e-5),
+    ):
         for log_s in (60, 200, 640):
             yield (*cells, 0.5, delta, "both"), round(log_s / (min(cells) + 0.5), 2)
     for rates in RATES[:3]:
@@ -637,7 +657,7 @@ def tail_cases():
 def epsilon_row(case, eps):
     """One line: F, log F, S, log S, f, log f."""
     cdf, survival, density = epsilon_cdf(case, eps), epsilon_survival(case, eps), epsilon_density(case, eps)
-    deep = cdf.is_nan()                 # F below exp(-5000)
+    deep = cdf.is_nan()  # F below exp(-5000)
     if deep:
         cdf = arb(0)
     if not abs(cdf + survival - 1) < arb("1e-33"):
@@ -645,8 +665,10 @@ def epsilon_row(case, eps):
     log_cdf = math.nan if deep else (-survival).log1p() if survival < 0.5 else log_or_inf(cdf)
     log_survival = (-cdf).log1p() if cdf < 0.5 else log_or_nan(survival)
     values = cdf, log_cdf, survival, log_survival, density, log_or_nan(density)
-    return " ".join([" ".join(map(str, case[:4])), case[4].hex(), case[5].hex(), case[6], eps.hex()]
-                    + [hexa(v) for v in values])
+    return " ".join(
+        [" ".join(map(str, case[:4])), case[4].hex(), case[5].hex(), case[6], eps.hex()]
+        + [hexa(v) for v in values]
+    )
 
 
 def rows(function, cases):
@@ -671,6 +693,7 @@ def table_epsilon_posterior():
 
 # ---------------------------------------------------------------- quantiles
 
+
 def solve_quantile(parts, level, start):
     """Root of F = level by Newton's method in (log t, log F) or (log t, log S).
 
@@ -681,14 +704,14 @@ def solve_quantile(parts, level, start):
         value, density = parts(t, tail)
         step = -(value / target).log() * value / (sign * density * t)
         t = (t * max(min(step, arb(0.7)), arb(-0.7)).exp()).mid()
-        if abs(step) < arb("1e-14"):        # quadratic convergence: the next error is below 1e-25
+        if abs(step) < arb("1e-14"):  # quadratic convergence: the next error is below 1e-25
             return t
     raise ArithmeticError("no convergence at level %r" % level)
 
 
 def epsilon_quantile(case, level, start):
     """F^-1(level) for the posterior of eps; 0 inside the atom."""
-    fn, fp, tn, tp, prior, delta, region = case
+    _fn, _fp, _tn, _tp, _prior, delta, region = case
     if (delta > 0 or region == "below") and epsilon_cdf(case, 0.0) >= level:
         return arb(0)
     evaluate = {"cdf": epsilon_cdf, "survival": epsilon_survival}
@@ -718,7 +741,9 @@ def quantile_cases():
 def quantile_row(case, level):
     start = max(1e-6, sampled_quantiles(case, [min(max(level, 2e-4), 1 - 2e-4)])[0])
     root = epsilon_quantile(case, level, start)
-    return " ".join([" ".join(map(str, case[:4])), case[4].hex(), case[5].hex(), case[6], level.hex(), hexa(root)])
+    return " ".join(
+        [" ".join(map(str, case[:4])), case[4].hex(), case[5].hex(), case[6], level.hex(), hexa(root)]
+    )
 
 
 def table_epsilon_posterior_quantiles():
@@ -729,6 +754,7 @@ def table_epsilon_posterior_quantiles():
 
 
 # ---------------------------------------------------------------- mu: formula (6)
+
 
 def normal_logit(z):
     """log(Phi(z)/Phi(-z)) and its derivative phi(z) / (Phi(z) Phi(-z))."""
@@ -792,8 +818,14 @@ def mu_samples(case, levels, draws=20000):
 
 def mu_cases():
     """(case, mu) at fixed places and near the quantiles."""
-    cells = [c for c, _ in EXAMPLES] + [(0, 0, 1, 1), (0, 0, 10, 10), (0, 0, 10**6, 10**6), (90, 95, 5, 10),
-                                       (0, 3, 10**6, 10), (10**7, 10**7, 9 * 10**7, 9 * 10**7)]
+    cells = [c for c, _ in EXAMPLES] + [
+        (0, 0, 1, 1),
+        (0, 0, 10, 10),
+        (0, 0, 10**6, 10**6),
+        (90, 95, 5, 10),
+        (0, 3, 10**6, 10),
+        (10**7, 10**7, 9 * 10**7, 9 * 10**7),
+    ]
     for turn, four in enumerate(cells):
         case = (*four, 0.5, "below" if turn % 4 == 3 else "both")
         if sum(four) < 10**4:
@@ -814,8 +846,10 @@ def mu_row(case, mu):
     if not abs(cdf + survival - 1) < arb("1e-33"):
         raise ArithmeticError("F+S-1 = %s for %r at %r" % ((cdf + survival - 1).str(5), case, mu))
     log_density = log_or_nan(density)
-    return " ".join([" ".join(map(str, case[:4])), case[4].hex(), case[5], mu.hex()]
-                    + [hexa(v) for v in (cdf, survival, density, log_density)])
+    return " ".join(
+        [" ".join(map(str, case[:4])), case[4].hex(), case[5], mu.hex()]
+        + [hexa(v) for v in (cdf, survival, density, log_density)]
+    )
 
 
 def table_mu_posterior():
@@ -829,8 +863,13 @@ def mu_quantile_cases():
     for cells, alpha in (((10, 5, 95, 90), 0.1), ((400, 2, 498, 100), 0.05), ((3, 2, 18, 17), 0.05)):
         yield (*cells, 0.5, "both"), alpha / 2
         yield (*cells, 0.5, "both"), 1 - alpha / 2
-    cells = [c for c, _ in EXAMPLES] + [(0, 0, 1, 1), (0, 0, 10**6, 10**6), (0, 0, 10**8, 10**8), (90, 95, 5, 10),
-                                       (10**7, 10**7, 9 * 10**7, 9 * 10**7)]
+    cells = [c for c, _ in EXAMPLES] + [
+        (0, 0, 1, 1),
+        (0, 0, 10**6, 10**6),
+        (0, 0, 10**8, 10**8),
+        (90, 95, 5, 10),
+        (10**7, 10**7, 9 * 10**7, 9 * 10**7),
+    ]
     for turn, four in enumerate(cells):
         for level in (0.05, 0.5, 0.975, (1e-6, 1 - 1e-6)[turn % 2]):
             yield (*four, 0.5, "below" if turn % 5 == 4 else "both"), level
@@ -863,10 +902,27 @@ def table_gaussian_delta():
     """mu eps delta logdelta
 
     delta(eps; mu) = Phi(-eps/mu + mu/2) - e^eps Phi(-eps/mu - mu/2)."""
-    points = [(mu, eps) for mu in (1e-3, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 20.0)
-              for eps in (0.0, 1e-8, 0.1, 1.0, 3.0, 10.0, 50.0)]
-    points += [(1.0, 37.5), (0.25, 9.25), (2.0, 74.0), (5.0, 196.0), (20.0, 900.0), (0.1, 3.7), (0.01, 0.37),
-               (1e-6, 1e-7), (1e-6, 2e-5), (1e-4, 0.0), (40.0, 100.0), (60.0, 10.0), (3.0, 400.0), (1.0, 0.5)]
+    points = [
+        (mu, eps)
+        for mu in (1e-3, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 20.0)
+        for eps in (0.0, 1e-8, 0.1, 1.0, 3.0, 10.0, 50.0)
+    ]
+    points += [
+        (1.0, 37.5),
+        (0.25, 9.25),
+        (2.0, 74.0),
+        (5.0, 196.0),
+        (20.0, 900.0),
+        (0.1, 3.7),
+        (0.01, 0.37),
+        (1e-6, 1e-7),
+        (1e-6, 2e-5),
+        (1e-4, 0.0),
+        (40.0, 100.0),
+        (60.0, 10.0),
+        (3.0, 400.0),
+        (1.0, 0.5),
+    ]
     with precision(6000):
         for mu, eps in points:
             value = gaussian_delta(arb(eps), arb(mu))
@@ -875,6 +931,7 @@ def table_gaussian_delta():
 
 
 # ---------------------------------------------------------------- table: special_functions
+
 
 def normal_cdf(z):
     return (-z / arb(2).sqrt()).erfc() / 2
@@ -887,21 +944,85 @@ def normal_quantile(p):
 
 def gamma_rows():
     half_log = (2 * arb.pi()).log() / 2
-    places = [10.0 ** k for k in range(-10, 13)] + [1 + d for d in (1e-12, -1e-12, 1e-6, -1e-6, 1e-3, -0.01, 0.25)]
-    places += [2 + d for d in (1e-12, -1e-12, 1e-6, -1e-6, 1e-3, -0.01, 0.25)] + [0.5, 1.5, 2.5, 3.0, 5.5, 7.9, 8.1]
+    places = [10.0**k for k in range(-10, 13)] + [
+        1 + d for d in (1e-12, -1e-12, 1e-6, -1e-6, 1e-3, -0.01, 0.25)
+    ]
+    places += [2 + d for d in (1e-12, -1e-12, 1e-6, -1e-6, 1e-3, -0.01, 0.25)] + [
+        0.5,
+        1.5,
+        2.5,
+        3.0,
+        5.5,
+        7.9,
+        8.1,
+    ]
     places += [10.5, 14.9, 15.1, 20.5, 33.3, 100.5, 171.6, 1000.5, 12345.5, 1e5 + 0.5, 1e7 + 0.5, 1e9 + 0.5]
     for x in places:
         yield ["log_gamma", x.hex(), hexa(arb(x).lgamma())]
-    places = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.75, 1.0, 1.3, 1.5, 2.0, 2.5, 3.0, 3.5, 4.5, 5.0, 6.5, 7.5, 9.9, 10.5]
-    places += [12.5, 14.5, 14.99, 15.0, 15.01, 15.5, 20.5, 31.5, 50.5, 100.5, 999.5, 1e4, 1e5 + 0.5, 1e6, 1e7, 1e8, 1e9]
+    places = [
+        0.01,
+        0.02,
+        0.05,
+        0.1,
+        0.2,
+        0.5,
+        0.75,
+        1.0,
+        1.3,
+        1.5,
+        2.0,
+        2.5,
+        3.0,
+        3.5,
+        4.5,
+        5.0,
+        6.5,
+        7.5,
+        9.9,
+        10.5,
+    ]
+    places += [
+        12.5,
+        14.5,
+        14.99,
+        15.0,
+        15.01,
+        15.5,
+        20.5,
+        31.5,
+        50.5,
+        100.5,
+        999.5,
+        1e4,
+        1e5 + 0.5,
+        1e6,
+        1e7,
+        1e8,
+        1e9,
+    ]
     for x in places:
         y = arb(x)
         yield ["stirling_error", x.hex(), hexa(y.lgamma() - ((y - 0.5) * y.log() - y + half_log))]
 
 
 def log1pmx_rows():
-    places = [sign * 10.0 ** -k for k in range(1, 13) for sign in (1, -1)]
-    places += [-1 + 1e-12, -1 + 1e-6, -0.999, -0.9, -0.75, -0.6, -0.5, -0.41, -0.4, -0.39, -0.3, -0.2, -0.05, -0.03]
+    places = [sign * 10.0**-k for k in range(1, 13) for sign in (1, -1)]
+    places += [
+        -1 + 1e-12,
+        -1 + 1e-6,
+        -0.999,
+        -0.9,
+        -0.75,
+        -0.6,
+        -0.5,
+        -0.41,
+        -0.4,
+        -0.39,
+        -0.3,
+        -0.2,
+        -0.05,
+        -0.03,
+    ]
     places += [0.03, 0.05, 0.2, 0.3, 0.5, 0.59, 0.6, 0.61, 0.75, 1.0, 2.0, 5.0, 10.0, 100.0, 1e3, 1e6]
     for u in places:
         with precision(400):
@@ -912,10 +1033,43 @@ def normal_rows():
     for k in range(-38, 39):
         for z in (float(k), k + 0.37):
             lower = normal_cdf(arb(z))
-            yield ["normal_cdf", z.hex(), hexa(lower), hexa((-normal_cdf(-arb(z))).log1p() if z > 0 else lower.log())]
-    places = [10.0 ** -k for k in (300, 250, 200, 100, 50, 30, 20, 16, 12, 10, 8, 6, 5, 4, 3, 2)]
-    places += [0.02425, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.45, 0.499, 0.5 - 1e-9, 0.5 + 1e-9, 0.501, 0.6, 0.75, 0.9]
-    places += [0.95, 0.975, 0.99, 0.999, 1 - 1e-4, 1 - 1e-6, 1 - 1e-8, 1 - 1e-10, 1 - 1e-12, 1 - 1e-15, 1 - 1e-16]
+            yield [
+                "normal_cdf",
+                z.hex(),
+                hexa(lower),
+                hexa((-normal_cdf(-arb(z))).log1p() if z > 0 else lower.log()),
+            ]
+    places = [10.0**-k for k in (300, 250, 200, 100, 50, 30, 20, 16, 12, 10, 8, 6, 5, 4, 3, 2)]
+    places += [
+        0.02425,
+        0.025,
+        0.05,
+        0.1,
+        0.2,
+        0.3,
+        0.4,
+        0.45,
+        0.499,
+        0.5 - 1e-9,
+        0.5 + 1e-9,
+        0.501,
+        0.6,
+        0.75,
+        0.9,
+    ]
+    places += [
+        0.95,
+        0.975,
+        0.99,
+        0.999,
+        1 - 1e-4,
+        1 - 1e-6,
+        1 - 1e-8,
+        1 - 1e-10,
+        1 - 1e-12,
+        1 - 1e-15,
+        1 - 1e-16,
+    ]
     for p in places:
         yield ["normal_quantile", p.hex(), hexa(normal_quantile(arb(p)))]
 
@@ -925,13 +1079,15 @@ def beta_logit_quantile(law, level, exact=False):
     flip = level > 0.5
     work, target = (law.mirror(), 1 - arb(level)) if flip else (law, arb(level))
     s, goal = arb(work.mode), target.log()
-    if work.exact_cdf(s) > target:          # log F is concave in s: Newton from the left never overshoots
+    if work.exact_cdf(s) > target:  # log F is concave in s: Newton from the left never overshoots
         s = arb(work.active(float(-goal) + 5)[0])
     for _ in range(200):
         value = work.exact_cdf(s)
         step = -(value.log() - goal) * value / work.log_density(s).exp()
         s = (s + step).mid()
-        if abs(step) < (arb("1e-30") if exact else arb("1e-3") * (arb(1) + abs(s)) * value / work.log_density(s).exp()):
+        if abs(step) < (
+            arb("1e-30") if exact else arb("1e-3") * (arb(1) + abs(s)) * value / work.log_density(s).exp()
+        ):
             return -s if flip else s
     raise ArithmeticError("no convergence")
 
@@ -950,12 +1106,9 @@ def beta_points(a, b, s):
 
 
 def both_tails(a, b, x, xc, exact):
-    """Lower and upper tail of Beta(a, b), the one of the exact argument first, the other by difference unless it is small."""
+    """Lower and upper tail of Beta(a, b), the one of the exact argument first, the other by difference unless small."""
     first = x.beta_lower(a, b, 1) if exact == "x" else xc.beta_lower(b, a, 1)
-    if first < 0.999:
-        second = 1 - first
-    else:
-        second = xc.beta_lower(b, a, 1) if exact == "x" else x.beta_lower(a, b, 1)
+    second = 1 - first if first < 0.999 else xc.beta_lower(b, a, 1) if exact == "x" else x.beta_lower(a, b, 1)
     return (first, second) if exact == "x" else (second, first)
 
 
@@ -973,7 +1126,10 @@ def beta_rows():
                 exact, x, xc = found
                 lower, upper = both_tails(a, b, x, xc, exact)
                 place = [a.hex(), b.hex(), hexa(x), hexa(xc), exact]
-                logs = [(-upper).log1p() if upper < 0.5 else lower.log(), (-lower).log1p() if lower < 0.5 else upper.log()]
+                logs = [
+                    (-upper).log1p() if upper < 0.5 else lower.log(),
+                    (-lower).log1p() if lower < 0.5 else upper.log(),
+                ]
                 yield ["beta_lower", *place, hexa(lower), hexa(logs[0])]
                 yield ["beta_upper", *place, hexa(upper), hexa(logs[1])]
 
@@ -996,7 +1152,10 @@ def binomial_rows():
             for k in sorted(places):
                 x = arb(p)
                 lower, upper = (1 - x).beta_lower(n - k, k + 1, 1), x.beta_lower(k + 1, n - k, 1)
-                logs = [(-upper).log1p() if upper < 0.5 else lower.log(), (-lower).log1p() if lower < 0.5 else upper.log()]
+                logs = [
+                    (-upper).log1p() if upper < 0.5 else lower.log(),
+                    (-lower).log1p() if lower < 0.5 else upper.log(),
+                ]
                 yield ["binomial_logcdf", str(n), str(k), p.hex(), hexa(logs[0])]
                 yield ["binomial_logsf", str(n), str(k), p.hex(), hexa(logs[1])]
 
@@ -1019,6 +1178,7 @@ def table_special_functions():
 
 
 # ---------------------------------------------------------------- one-run bounds
+
 
 def increasing_root(function, low, high, width=1e-24):
     """Root of an increasing continuous function between balls low and high (Illinois rule with bisections)."""
@@ -1046,17 +1206,19 @@ def bracket_up(function, start=1.0):
 
 
 def steinke_probability(m, r, v, delta, eps):
-    """Right side of (7): P(W >= v) + 2 m delta max_{1<=i<=v} [P(W >= v-i) - P(W >= v)]/i, W ~ Bin(r, e^eps/(1+e^eps))."""
+    """Right side of (7): P(W >= v) + 2 m delta max_{1<=i<=v} [P(W >= v-i) - P(W >= v)]/i, W ~ Bin(r, q)."""
     q, qc = sigmoid(eps)
     odds = q / qc
-    at_v = (arb(r + 1).lgamma() - arb(v + 1).lgamma() - arb(r - v + 1).lgamma() + v * q.log() + (r - v) * qc.log()).exp()
+    at_v = (
+        arb(r + 1).lgamma() - arb(v + 1).lgamma() - arb(r - v + 1).lgamma() + v * q.log() + (r - v) * qc.log()
+    ).exp()
     tail, term = arb(0), at_v
     for k in range(v, r + 1):
         tail += term
         term *= odds * (r - k) / (k + 1)
     best, mass, term = arb(0), arb(0), at_v
     if delta > 0:
-        for i in range(1, v + 1):           # P(W = v-i) from P(W = v-i+1)
+        for i in range(1, v + 1):  # P(W = v-i) from P(W = v-i+1)
             term = term * (v - i + 1) / (odds * (r - v + i))
             mass += term
             if mass > best * i:
@@ -1072,18 +1234,43 @@ def steinke_bound(m, r, v, alpha, delta):
     return increasing_root(excess, arb(0), bracket_up(excess))
 
 
-ONE_RUN_EXAMPLES = [(1000, 100, 90, 0.05, 1e-5), (1000, 50, 50, 0.05, 1e-5),
-                    (1000, 100, 90, 0.05, 1e-3), (1000, 100, 50, 0.05, 1e-5)]
+ONE_RUN_EXAMPLES = [
+    (1000, 100, 90, 0.05, 1e-5),
+    (1000, 50, 50, 0.05, 1e-5),
+    (1000, 100, 90, 0.05, 1e-3),
+    (1000, 100, 50, 0.05, 1e-5),
+]
 
 
 def one_run_cases():
     yield from ONE_RUN_EXAMPLES
-    for m, r, v in ((1, 1, 1), (5, 5, 5), (10, 10, 10), (10, 10, 9), (10, 8, 7), (100, 100, 100), (100, 100, 80),
-                    (100, 20, 20), (100, 100, 1), (100, 50, 0), (1000, 1000, 700), (1000, 1000, 950), (1000, 300, 299),
-                    (1000, 10, 3), (5000, 2000, 1500), (10**4, 10**4, 6000), (10**4, 500, 490)):
+    for m, r, v in (
+        (1, 1, 1),
+        (5, 5, 5),
+        (10, 10, 10),
+        (10, 10, 9),
+        (10, 8, 7),
+        (100, 100, 100),
+        (100, 100, 80),
+        (100, 20, 20),
+        (100, 100, 1),
+        (100, 50, 0),
+        (1000, 1000, 700),
+        (1000, 1000, 950),
+        (1000, 300, 299),
+        (1000, 10, 3),
+        (5000, 2000, 1500),
+        (10**4, 10**4, 6000),
+        (10**4, 500, 490),
+    ):
         for alpha, delta in ((0.05, 0.0), (0.01, 1e-5), (0.1, 1e-3)):
             yield m, r, v, alpha, delta
-    for m, r, v in ((10**5, 10**5, 60000), (2 * 10**5, 2 * 10**5, 120000), (2 * 10**5, 2000, 1900), (2 * 10**5, 10**5, 99000)):
+    for m, r, v in (
+        (10**5, 10**5, 60000),
+        (2 * 10**5, 2 * 10**5, 120000),
+        (2 * 10**5, 2000, 1900),
+        (2 * 10**5, 10**5, 99000),
+    ):
         for alpha, delta in ((0.05, 0.0), (0.05, 1e-5)):
             yield m, r, v, alpha, delta
     yield 2 * 10**5, 1000, 1000, 0.05, 1e-9
@@ -1096,14 +1283,21 @@ def table_one_run():
     m canaries, r guesses, v right: largest eps with P(W >= v) + 2 m delta a <= alpha,
     W ~ Bin(r, e^eps/(1+e^eps)), a = max over all i = 1..v of [P(W >= v-i) - P(W >= v)]/i; 0 if there is none."""
     for m, r, v, alpha, delta in one_run_cases():
-        yield "%d %d %d %s %s %s" % (m, r, v, alpha.hex(), delta.hex(), hexa(steinke_bound(m, r, v, alpha, delta)))
+        yield "%d %d %d %s %s %s" % (
+            m,
+            r,
+            v,
+            alpha.hex(),
+            delta.hex(),
+            hexa(steinke_bound(m, r, v, alpha, delta)),
+        )
 
 
 def fdp_excess(m, r, v, alpha, mu):
     """r/m - (R+H) after the recursion: negative where the hypothesis is rejected."""
     blow = lambda p: normal_cdf(normal_quantile(p) - mu).mid() if p < 1 else arb(1)
     right, wrong = (arb(alpha) * v / m).mid(), (arb(alpha) * (r - v) / m).mid()
-    for i in range(v - 1, -1, -1):          # middles of the balls, else the radii grow with every step
+    for i in range(v - 1, -1, -1):  # middles of the balls, else the radii grow with every step
         bigger = blow(right)
         bigger = bigger if bigger > wrong else wrong
         right = (right + i * (bigger - wrong) / (r - i)).mid()
@@ -1127,8 +1321,19 @@ def fdp_bound(m, r, v, alpha, delta):
 
 def fdp_cases():
     yield from ONE_RUN_EXAMPLES
-    for m, r, v in ((1, 1, 1), (10, 10, 10), (10, 8, 7), (100, 100, 80), (100, 100, 100), (100, 20, 20), (100, 30, 5),
-                    (1000, 300, 280), (1000, 1000, 600), (10**4, 500, 490), (10**5, 200, 190)):
+    for m, r, v in (
+        (1, 1, 1),
+        (10, 10, 10),
+        (10, 8, 7),
+        (100, 100, 80),
+        (100, 100, 100),
+        (100, 20, 20),
+        (100, 30, 5),
+        (1000, 300, 280),
+        (1000, 1000, 600),
+        (10**4, 500, 490),
+        (10**5, 200, 190),
+    ):
         for alpha, delta in ((0.05, 1e-5), (0.01, 1e-3), (0.1, 1e-10)):
             yield m, r, v, alpha, delta
 
@@ -1145,11 +1350,12 @@ def table_one_run_fdp():
 
 # ---------------------------------------------------------------- table: band_levels
 
+
 def band_bounds(eta, n):
     """u_i with P(U_(i) > u_i) = eta, i = 1..n (eta a ball)."""
     bounds = []
     for i in range(1, n + 1):
-        law, s = Beta(n - i + 1, i), None           # law of 1 - U_(i); P(1-U < x) = eta
+        law, s = Beta(n - i + 1, i), None  # law of 1 - U_(i); P(1-U < x) = eta
         s = arb(law.mode) if not bounds else -(bounds[-1] / (1 - bounds[-1])).log()
         for _ in range(200):
             value = law.exact_cdf(s)
@@ -1171,7 +1377,8 @@ def crossing_free(bounds):
     q = [arb(0)] * n + [arb(1)]
     for i in range(n - 1, -1, -1):
         q[i] = (1 - b[i]) ** (n - i) / factorial[n - i] - sum(
-            ((b[j] - b[i]) ** (j - i) / factorial[j - i] * q[j] for j in range(i + 1, n + 1)), arb(0))
+            ((b[j] - b[i]) ** (j - i) / factorial[j - i] * q[j] for j in range(i + 1, n + 1)), arb(0)
+        )
     return q[0] * factorial[n]
 
 
@@ -1186,7 +1393,7 @@ def band_level(n, alpha):
             f_new = excess(new)
             step = -f_new * (new - old) / (f_new - f_old)
             old, f_old, new = new, f_new, (new + step).mid()
-            if abs(step) < arb("1e-16"):            # the secant's next error is far below 1e-22
+            if abs(step) < arb("1e-16"):  # the secant's next error is far below 1e-22
                 return new.exp()
     raise ArithmeticError("no convergence")
 
@@ -1205,6 +1412,7 @@ def table_band_levels():
 
 
 # ---------------------------------------------------------------- --check: other methods
+
 
 def number(field):
     """A field of a table as a float."""
@@ -1266,12 +1474,14 @@ def mp_epsilon(case, eps):
     values = []
     for kind in ("cdf", "pdf"):
         value = mp_below(law_x, law_y, eps, delta, kind)
-        values.append(value + mp_below(law_x.mirror(), law_y.mirror(), eps, delta, kind) if region == "both" else value)
+        values.append(
+            value + mp_below(law_x.mirror(), law_y.mirror(), eps, delta, kind) if region == "both" else value
+        )
     return values
 
 
 class harder:
-    """Context: more bits, more nodes, wider windows; the library's incomplete beta function if laws are not too narrow."""
+    """Context: more bits, more nodes, wider windows; the library's incomplete beta if laws are not too narrow."""
 
     def __init__(self, size):
         self.size = size
@@ -1308,7 +1518,7 @@ def check_epsilon(case, eps):
 
 def parse_case(fields, with_delta=True):
     """Case of a line of a posterior table."""
-    reals = [number(f) for f in fields[4:6 if with_delta else 5]]
+    reals = [number(f) for f in fields[4 : 6 if with_delta else 5]]
     return (*map(int, fields[:4]), *reals, fields[6 if with_delta else 5])
 
 
@@ -1316,8 +1526,11 @@ def check_epsilon_posterior(fields):
     listed = [number(f) for f in fields[7:]]
     cdf, survival, density = check_epsilon(parse_case(fields), listed[0])
     if abs(cdf) < 1e-12 and sum(map(int, fields[:4])) <= 300 and isinstance(cdf, mpmath.mpf):
-        cdf = listed[1]                 # 1 - S has no relative accuracy here
-    return max(deviation(v, w) for v, w in zip((cdf, survival, density), (listed[1], listed[3], listed[5])))
+        cdf = listed[1]  # 1 - S has no relative accuracy here
+    return max(
+        deviation(v, w)
+        for v, w in zip((cdf, survival, density), (listed[1], listed[3], listed[5]), strict=False)
+    )
 
 
 def check_epsilon_posterior_quantiles(fields):
@@ -1325,7 +1538,11 @@ def check_epsilon_posterior_quantiles(fields):
     cdf, survival, density = check_epsilon(parse_case(fields), eps)
     if eps == 0:
         return 0.0 if cdf >= level else 1.0
-    error = cdf - level if level < 0.5 else (1 - mpmath.mpf(level) if isinstance(cdf, mpmath.mpf) else 1 - arb(level)) - survival
+    error = (
+        cdf - level
+        if level < 0.5
+        else (1 - mpmath.mpf(level) if isinstance(cdf, mpmath.mpf) else 1 - arb(level)) - survival
+    )
     return abs(float(error / density)) / eps
 
 
@@ -1335,10 +1552,14 @@ def mp_mu(case, mu):
     law_x, law_y = MpBeta(fn + prior, tp + prior), MpBeta(fp + prior, tn + prior)
     phi, density = mpmath.ncdf, mpmath.npdf
     survival = slope = mpmath.mpf(0)
-    for one, two in ((law_x, law_y), (law_x.mirror(), law_y.mirror()))[:2 if region == "both" else 1]:
+    for one, two in ((law_x, law_y), (law_x.mirror(), law_y.mirror()))[: 2 if region == "both" else 1]:
         cuts = list(range(-8, 9))
-        survival += mpmath.quad(lambda z: one.pdf(phi(z)) * density(z) * two.cdf(phi(-z - mu)), [-20, *cuts, 20])
-        slope += mpmath.quad(lambda z: one.pdf(phi(z)) * density(z) * two.pdf(phi(-z - mu)) * density(z + mu), [-20, *cuts, 20])
+        survival += mpmath.quad(
+            lambda z: one.pdf(phi(z)) * density(z) * two.cdf(phi(-z - mu)), [-20, *cuts, 20]
+        )
+        slope += mpmath.quad(
+            lambda z: one.pdf(phi(z)) * density(z) * two.pdf(phi(-z - mu)) * density(z + mu), [-20, *cuts, 20]
+        )
     return survival, slope
 
 
@@ -1359,7 +1580,7 @@ def check_mu_posterior(fields):
     cdf, survival, density = check_mu(parse_case(fields, False), listed[0])
     if abs(cdf) < 1e-9 and isinstance(cdf, mpmath.mpf):
         cdf = listed[1]
-    return max(deviation(v, w) for v, w in zip((cdf, survival, density), listed[1:4]))
+    return max(deviation(v, w) for v, w in zip((cdf, survival, density), listed[1:4], strict=False))
 
 
 def check_mu_posterior_quantiles(fields):
@@ -1367,7 +1588,11 @@ def check_mu_posterior_quantiles(fields):
     cdf, survival, density = check_mu(parse_case(fields, False), mu)
     if mu == 0:
         return 0.0 if cdf >= level else 1.0
-    error = cdf - level if level < 0.5 else (1 - mpmath.mpf(level) if isinstance(cdf, mpmath.mpf) else 1 - arb(level)) - survival
+    error = (
+        cdf - level
+        if level < 0.5
+        else (1 - mpmath.mpf(level) if isinstance(cdf, mpmath.mpf) else 1 - arb(level)) - survival
+    )
     return abs(float(error / density)) / mu
 
 
@@ -1386,7 +1611,9 @@ def beta_by_quadrature(a, b, x, xc):
     bound = lambda t: float(law.log_density(arb(t)))
     low = min(law.mode, float(s)) - 4 * DROP / law.fa - 40
     left, _, _ = window(bound, low, float(s))
-    return integrate(lambda t: law.log_density(t).exp(), lambda t: 2 * law.half_width(float(t)), [arb(left), s])
+    return integrate(
+        lambda t: law.log_density(t).exp(), lambda t: 2 * law.half_width(float(t)), [arb(left), s]
+    )
 
 
 def check_beta(fields):
@@ -1394,7 +1621,9 @@ def check_beta(fields):
     x, xc = (x, 1 - x) if fields[5] == "x" else (1 - xc, xc)
     if fields[0] == "beta_upper":
         a, b, x, xc = b, a, xc, x
-    return max(deviation(v, number(f)) for v, f in zip([beta_by_quadrature(a, b, x, xc)], fields[6:7]))
+    return max(
+        deviation(v, number(f)) for v, f in zip([beta_by_quadrature(a, b, x, xc)], fields[6:7], strict=False)
+    )
 
 
 def check_special_functions(fields):
@@ -1413,10 +1642,15 @@ def check_special_functions(fields):
             slope = law.log_density((x / xc).log()).exp()
             return abs(float((beta_by_quadrature(a, b, x, xc) - level) / slope))
         x = mpmath.mpf(number(place[0]))
-        found = {"log_gamma": mpmath.loggamma,
-                 "stirling_error": lambda t: mpmath.loggamma(t) - (t - 0.5) * mpmath.log(t) + t - mpmath.log(2 * mpmath.pi) / 2,
-                 "log1pmx": lambda t: mpmath.log1p(t) - t,
-                 "normal_cdf": mpmath.ncdf, "normal_quantile": lambda p: mpmath.mpf(number(place[1]))}[name](x)
+        found = {
+            "log_gamma": mpmath.loggamma,
+            "stirling_error": lambda t: (
+                mpmath.loggamma(t) - (t - 0.5) * mpmath.log(t) + t - mpmath.log(2 * mpmath.pi) / 2
+            ),
+            "log1pmx": lambda t: mpmath.log1p(t) - t,
+            "normal_cdf": mpmath.ncdf,
+            "normal_quantile": lambda p: mpmath.mpf(number(place[1])),
+        }[name](x)
         if name == "normal_quantile":
             return float(abs((mpmath.ncdf(found) - x) / (mpmath.npdf(found) * found)))
         return deviation(found, number(place[1]))
@@ -1430,7 +1664,11 @@ def check_one_run(fields):
         q = sigmoid(arb(eps))[0]
         at_least = lambda k: q.beta_lower(k, r - k + 1, 1) if k > 0 else arb(1)
         tail = at_least(v)
-        best = max([(at_least(v - i) - tail) / i for i in range(1, min(v, 1500) + 1)], key=float) if v and delta else 0
+        best = (
+            max([(at_least(v - i) - tail) / i for i in range(1, min(v, 1500) + 1)], key=float)
+            if v and delta
+            else 0
+        )
         return float(tail + 2 * m * arb(delta) * best - alpha)
 
     if eps == 0:
@@ -1445,7 +1683,9 @@ def check_one_run_fdp(fields):
     mpmath.mp.dps = 34
 
     def excess(mu):
-        blow = lambda p: mpmath.ncdf(mpmath.sqrt(2) * mpmath.erfinv(2 * p - 1) - mu) if p < 1 else mpmath.mpf(1)
+        blow = lambda p: (
+            mpmath.ncdf(mpmath.sqrt(2) * mpmath.erfinv(2 * p - 1) - mu) if p < 1 else mpmath.mpf(1)
+        )
         right, wrong = mpmath.mpf(alpha) * v / m, mpmath.mpf(alpha) * (r - v) / m
         for i in reversed(range(v)):
             bigger = max(wrong, blow(right))
@@ -1472,7 +1712,9 @@ def chain_probability(bounds):
         after = {}
         for j, mass in states.items():
             for k in range(max(j, i), n + 1):
-                step = arb(n - j).fac() / arb(k - j).fac() / arb(n - k).fac() * p ** (k - j) * (1 - p) ** (n - k)
+                step = (
+                    arb(n - j).fac() / arb(k - j).fac() / arb(n - k).fac() * p ** (k - j) * (1 - p) ** (n - k)
+                )
                 after[k] = after.get(k, arb(0)) + mass * step
         states, last = after, u
     return sum(states.values(), arb(0))
@@ -1482,7 +1724,7 @@ def check_band_levels(fields):
     """The chain instead of the recursion; a level is turned into its probability and back through the slope."""
     kind, n, first, second = fields[0], int(fields[1]), number(fields[2]), number(fields[3])
     eta = arb(first if kind == "probability" else second)
-    if n > 50:                          # O(n^3) terms: only the recursion with twice the precision
+    if n > 50:  # O(n^3) terms: only the recursion with twice the precision
         with precision(1024 + 8 * n):
             found = crossing_free(band_bounds(eta, n))
     else:
@@ -1515,11 +1757,12 @@ def check_table(name, folder, count, seed):
         if found > 1e-15:
             print("%s: differs by %.1e: %s" % (name, found, " ".join(fields)), flush=True)
         worst = max(worst, found)
-    print("%s: %d of %d lines computed again, largest relative difference %.1e, %.0f s"
-          % (name, min(count, len(lines)), len(lines), worst, time.time() - start), flush=True)
+    print(
+        "%s: %d of %d lines computed again, largest relative difference %.1e, %.0f s"
+        % (name, min(count, len(lines)), len(lines), worst, time.time() - start),
+        flush=True,
+    )
     return worst <= 1e-15
-
-
 
 
 # ---------------------------------------------------------------- command line
@@ -1539,11 +1782,16 @@ TABLES = {
 
 def header(name, function):
     """The comment block at the top of a table."""
-    text = ["%s.txt" % name, "", *[line.strip() for line in function.__doc__.splitlines()], "",
-            "First line of the description: the columns.  Integers are decimal, reals are C hexadecimal floats,",
-            "correctly rounded; a value below the range of a double is 0 and its logarithm is tabulated.",
-            "Made by tools/make_reference_tables.py in ball arithmetic of %d bits or more," % BITS,
-            "on %s.  No licence is needed for the numbers: use them freely." % datetime.date.today()]
+    text = [
+        "%s.txt" % name,
+        "",
+        *[line.strip() for line in function.__doc__.splitlines()],
+        "",
+        "First line of the description: the columns.  Integers are decimal, reals are C hexadecimal floats,",
+        "correctly rounded; a value below the range of a double is 0 and its logarithm is tabulated.",
+        "Made by tools/make_reference_tables.py in ball arithmetic of %d bits or more," % BITS,
+        "on %s.  No licence is needed for the numbers: use them freely." % datetime.date.today(),
+    ]
     return "".join(("# " + line).rstrip() + "\n" for line in text)
 
 
@@ -1564,18 +1812,27 @@ def write_table(name, folder):
 def main():
     here = os.path.dirname(os.path.abspath(__file__))
     parser = argparse.ArgumentParser(description="Make the reference tables of the tests in high precision.")
-    parser.add_argument("--table", action="append", choices=sorted(TABLES), help="only this table (may be repeated)")
+    parser.add_argument(
+        "--table", action="append", choices=sorted(TABLES), help="only this table (may be repeated)"
+    )
     parser.add_argument("--keep-going", action="store_true", help="leave out the lines that fail their check")
-    parser.add_argument("--out", default=os.path.join(here, "..", "tests", "data"), help="folder of the tables")
-    parser.add_argument("--check", action="store_true", help="compute lines of the existing tables in another way")
+    parser.add_argument(
+        "--out", default=os.path.join(here, "..", "tests", "data"), help="folder of the tables"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="compute lines of the existing tables in another way"
+    )
     parser.add_argument("--count", type=int, default=12, help="lines of each table to check")
     parser.add_argument("--seed", type=int, default=1, help="seed of the choice of lines")
     options = parser.parse_args()
     global KEEP_GOING
     KEEP_GOING = options.keep_going
     if options.check:
-        sys.exit(0 if all([check_table(name, options.out, options.count, options.seed)
-                           for name in options.table or TABLES]) else 1)
+        # A list, so that one bad table does not hide the next.
+        passed = [
+            check_table(name, options.out, options.count, options.seed) for name in options.table or TABLES
+        ]
+        sys.exit(0 if all(passed) else 1)
     for name in options.table or TABLES:
         write_table(name, options.out)
 

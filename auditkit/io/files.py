@@ -23,7 +23,9 @@ def read_bytes(path: str | Path, *, limit: int) -> bytes:
         size = os.fstat(descriptor).st_size
         if size > limit:
             raise InputError(
-                f"{show(path)}: must have at most {limit:,} bytes, not {size:,}", id="AK-IO-003", path=str(path)
+                f"{show(path)}: must have at most {limit:,} bytes, not {size:,}",
+                id="AK-IO-003",
+                path=str(path),
             )
         return file.read()
 
@@ -41,11 +43,15 @@ def open_regular(path: str | Path) -> int:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
         reason = error.strerror if isinstance(error, OSError) else show(error)
-        raise InputError(f"{name}: must be a readable file: {reason}", id="AK-IO-001", path=str(path)) from None
+        raise InputError(
+            f"{name}: must be a readable file: {reason}", id="AK-IO-001", path=str(path)
+        ) from None
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
     os.close(descriptor)
-    raise InputError(f"{name}: must be a regular file, not a folder, pipe or device", id="AK-IO-002", path=str(path))
+    raise InputError(
+        f"{name}: must be a regular file, not a folder, pipe or device", id="AK-IO-002", path=str(path)
+    )
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> None:

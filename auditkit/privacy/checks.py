@@ -125,7 +125,9 @@ def delta_size(evidence: Evidence, *, delta: float) -> Check:
     name, n = "delta-size", evidence.n_units
     details = {"delta": delta, "units": n}
     if delta * n >= 1:
-        text = f"delta {short(delta)} is at least 1/n for the {n:,} units: it allows publishing a whole record"
+        text = (
+            f"delta {short(delta)} is at least 1/n for the {n:,} units: it allows publishing a whole record"
+        )
         return Check(name, "warn", text, details)
     return Check(name, "pass", f"delta {short(delta)} is below 1/n for the {n:,} units", details)
 

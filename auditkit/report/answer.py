@@ -63,12 +63,14 @@ def verdict_label(reading: Reading) -> Markup:
 
 
 def status_label(status: str, words: Mapping[str, str] = STATUS_WORDS) -> Markup:
+    """A status as an icon and a word: never by colour alone."""
     shape, look = _LOOKS.get(status, ("dashed", "plain"))
     icon = Markup(f'<svg class="icon" viewBox="0 0 16 16" aria-hidden="true">{_ICONS[shape]}</svg>')
     return element("span", icon, words.get(status, status), class_=f"status {look}")
 
 
 def cards(reading: Reading) -> Markup:
+    """The cards at the top of the report: the answer and its numbers; empty where there are none."""
     cards = _plan_cards(reading) if reading.plan is not None else _estimate_cards(reading)
     return element("div", *cards, class_="cards") if cards else Markup()
 
@@ -162,6 +164,7 @@ def _plan_cards(reading: Reading) -> list[Markup]:
 
 
 def posterior_summary(reading: Reading) -> tuple[tuple[float, float] | None, float | None]:
+    """The credible interval and the median of the posterior, None for what the result lacks."""
     bound = reading.posterior
     if bound is None:
         return None, None
@@ -170,6 +173,7 @@ def posterior_summary(reading: Reading) -> tuple[tuple[float, float] | None, flo
 
 
 def marks_of(reading: Reading) -> Marks:
+    """What the scale below the answer marks: headline bound, claim, posterior."""
     bound = reading.headline
     lower = None if bound is None else bound.lower
     words = ""

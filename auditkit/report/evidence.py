@@ -35,6 +35,7 @@ _DELTA_WORDS = (
 
 
 def evidence_section(reading: Reading) -> Markup:
+    """The pictures of an estimate, and the names of those that this evidence cannot give."""
     if reading.kind != "dp-estimate":
         return Markup()
     figures = reading.figures

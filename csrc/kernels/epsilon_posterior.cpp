@@ -15,12 +15,12 @@ namespace {
 
 using namespace posterior;
 
-constexpr double kWindow = 38.0;      // nats below the largest integrand that still matter: e^-38 = 3e-17
+constexpr double kWindow = 38.0;       // nats below the largest integrand that still matter: e^-38 = 3e-17
 constexpr double kWindowSlack = 20.0;  // a window end may lie this much further out
 constexpr double kNegligible = 60.0;   // nats by which a part must lose to be dropped (leaves e^20 for widths)
 constexpr double kUnderflow = 750.0;   // deviance beyond which a part is zero in double precision
 constexpr double kPowerLaw = 600.0;    // from here on every part is a pure power of e^eps (E itself overflows at 709)
-constexpr double kPanelLogits = 4.0;  // the integrand is analytic up to a distance of pi
+constexpr double kPanelLogits = 4.0;   // the integrand is analytic up to a distance of pi
 constexpr double kPanelSds = 3.5;
 constexpr double kPanelNats = 14.0;  // largest change of one factor over a panel: more makes its interpolant noise
 
@@ -34,7 +34,7 @@ enum class Side {
 /// One segment of the lower boundary with everything that does not depend on the position on it.
 struct Segment {
   BetaLaw x, y;
-  double epsilon, e;      ///< E
+  double epsilon, e;       ///< E
   double delta, d, d_low;  ///< D and what rounding took from it
   double k;                ///< D - E m_X - m_Y, compensated
   double v_x, v_y;         ///< where the line passes the mean of either law (infinite when it does not)
@@ -490,7 +490,8 @@ Interval epsilon_highest_density(const AttackOutcome& outcome, double alpha) {
   if (atom >= alpha) return from_zero;
   // An interval away from 0 starts where the lower tail is t in (atom, alpha); its ends have equal densities.
   const auto ends = [&](double t) {
-    return Interval{quantile_of_level(outcome, t), epsilon_quantile(outcome, std::log1p(-(alpha - t)), std::log(alpha - t))};
+    return Interval{quantile_of_level(outcome, t),
+                    epsilon_quantile(outcome, std::log1p(-(alpha - t)), std::log(alpha - t))};
   };
   const auto excess = [&](const Interval& i) {
     return std::log(density_at(outcome, i.upper)) - std::log(density_at(outcome, i.lower));
@@ -549,8 +550,8 @@ double delta_quantile(AttackOutcome outcome, double log_level, double log_comple
   }
   const double start = best.centre + clamp(normal_score(log_level, log_complement), -6.0, 6.0) * best.sd;
   // Solved in the odds of delta, so that no step leaves (0, 1).
-  const double odds = solve(target, start > 0.0 && start < 0.99 ? start / (1.0 - start) : 1e-3, Atom::unknown, kInfinity,
-                            [&](double t, double* slope) {
+  const double odds = solve(target, start > 0.0 && start < 0.99 ? start / (1.0 - start) : 1e-3, Atom::unknown,
+                            kInfinity, [&](double t, double* slope) {
                               outcome.delta = t / (1.0 + t);
                               const Evaluation e = evaluate(outcome, epsilon, true);
                               *slope = e.delta_density.plain() / ((1.0 + t) * (1.0 + t));

@@ -169,7 +169,8 @@ PanelSums line_panel(const PrivacyLine& line, double center, double half, double
 
 double tail_panel(const BetaLaw& law, const BetaPoint& p, double deviance_at_p, double width) {
   alignas(64) double weighted[kNodes];
-  const double a = law.a, b = law.b, m = law.m, m_low = law.m_low, q = law.q, q_low = law.q_low, inverse_m = 1.0 / law.m, inverse_q = 1.0 / law.q;
+  const double a = law.a, b = law.b, m = law.m, m_low = law.m_low, q = law.q, q_low = law.q_low,
+               inverse_m = 1.0 / law.m, inverse_q = 1.0 / law.q;
   const double x0 = p.x, q0 = p.one_minus_x, offset0 = p.offset;
   for (int j = 0; j < kNodes; ++j) {
     const double tau = -0.5 * width * (1.0 + kRule.node[j]);
@@ -189,5 +190,5 @@ double tail_panel(const BetaLaw& law, const BetaPoint& p, double deviance_at_p, 
   return 0.5 * width * sum;
 }
 
-}  // namespace AUDITKIT_CONCAT(isa_, AUDITKIT_ISA)
+}  // namespace AUDITKIT_CONCAT(isa_,AUDITKIT_ISA)
 }  // namespace auditkit

@@ -1,6 +1,6 @@
 // On the Gaussian curve x = Phi(t - mu/2), y = Phi(-t - mu/2) both deviances are convex in t (log Phi is concave), so
-// the integrand has one hump: P(mu* > mu) = Int fX(t) F_Y(y(t)) dt + mirror, density = Int fX(t) fY(t) dt + mirror, where
-// fX, fY are the laws' logit densities times |ds/dt|.
+// the integrand has one hump: P(mu* > mu) = Int fX(t) F_Y(y(t)) dt + mirror, density = Int fX(t) fY(t) dt + mirror,
+// where fX, fY are the laws' logit densities times |ds/dt|.
 #include "auditkit/mu_posterior.hpp"
 
 #include "posterior_common.hpp"

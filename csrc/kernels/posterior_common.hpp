@@ -32,8 +32,8 @@ inline Scaled operator-(Scaled a) { return {-a.value, a.scale}; }
 
 inline Scaled from_log(double log_value) { return log_value == -kInfinity ? Scaled{} : Scaled{1.0, -log_value}; }
 
-/// P(parameter* <= value) from the masses inside (or outside) two disjoint sets, without subtracting nearly equal numbers
-/// where the geometry allows it. `above` is null where only one set counts.
+/// P(parameter* <= value) from the masses inside (or outside) two disjoint sets, without subtracting nearly equal
+/// numbers where the geometry allows it. `above` is null where only one set counts.
 inline TailPair combine(const Scaled& below, bool below_is_outside, const Scaled* above, bool above_is_outside) {
   if (above == nullptr) above_is_outside = false;
   if (!below_is_outside && !above_is_outside) {

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+from tables import read_table, real
+
 from auditkit import active_isa
 from auditkit.privacy.epsilon.posterior import EpsilonPosterior, MuPosterior
-from tables import read_table, real
 
 LARGE = 10**6
 
@@ -49,7 +50,9 @@ def epsilon_errors() -> dict[str, Worst]:
         fn, fp, tn, tp = map(int, row[:4])
         eps, cdf, log_cdf, sf, _, density = map(real, row[7:13])
         where = " ".join([*row[:4], f"delta {real(row[5]):g} {row[6]} eps {eps:.6g}"])
-        p = EpsilonPosterior(tp=tp, fn=fn, fp=fp, tn=tn, delta=real(row[5]), prior=real(row[4]), region=row[6])
+        p = EpsilonPosterior(
+            tp=tp, fn=fn, fp=fp, tn=tn, delta=real(row[5]), prior=real(row[4]), region=row[6]
+        )
         plain = absolute if max(fn, fp, tn, tp) <= LARGE else absolute_large
         plain.see(max(abs(p.cdf(eps) - cdf), abs(p.sf(eps) - sf)), where)
         if sf > 1e-280:
@@ -65,14 +68,19 @@ def quantile_errors() -> dict[str, Worst]:
     worst = {"quantiles of epsilon, absolute": Worst(1e-9)}
     for row in read_table("epsilon_posterior_quantiles.txt"):
         fn, fp, tn, tp = map(int, row[:4])
-        p = EpsilonPosterior(tp=tp, fn=fn, fp=fp, tn=tn, delta=real(row[5]), prior=real(row[4]), region=row[6])
+        p = EpsilonPosterior(
+            tp=tp, fn=fn, fp=fp, tn=tn, delta=real(row[5]), prior=real(row[4]), region=row[6]
+        )
         where = " ".join([*row[:4], f"delta {real(row[5]):g} {row[6]} level {real(row[7]):g}"])
         worst["quantiles of epsilon, absolute"].see(abs(p.ppf(real(row[7])) - real(row[8])), where)
     return worst
 
 
 def mu_errors() -> dict[str, Worst]:
-    worst = {"F, S of mu, absolute, counts to 1e6": Worst(1e-12), "F, S of mu, absolute, counts to 1e9": Worst(1e-10)}
+    worst = {
+        "F, S of mu, absolute, counts to 1e6": Worst(1e-12),
+        "F, S of mu, absolute, counts to 1e9": Worst(1e-10),
+    }
     small, large = worst.values()
     for row in read_table("mu_posterior.txt"):
         fn, fp, tn, tp = map(int, row[:4])
@@ -85,7 +93,9 @@ def mu_errors() -> dict[str, Worst]:
 
 
 def main() -> int:
-    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, isa {active_isa()}")
+    print(
+        f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, isa {active_isa()}"
+    )
     missed = 0
     for name, worst in {**epsilon_errors(), **quantile_errors(), **mu_errors()}.items():
         met = worst.error <= worst.bar

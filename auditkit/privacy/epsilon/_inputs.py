@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ LARGEST_COUNT = 10**9
 
 def check_values(value: ArrayLike, name: str) -> Floats:
     """A float64 array without NaN (infinities pass)."""
-    if type(value) is float and value == value:  # most calls; the general path costs ten times as much
+    if type(value) is float and not math.isnan(value):  # most calls; the general path costs ten times as much
         return np.asarray(value)
     try:
         array = np.asarray(value, dtype=np.float64)

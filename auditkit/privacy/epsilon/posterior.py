@@ -2,7 +2,7 @@
 
 The false-negative rate X and the false-positive rate Y of the attack get independent Beta posteriors; epsilon* is the
 smallest epsilon whose (epsilon, delta) region contains (X, Y). Both classes answer with *credible* statements: they
-describe the epsilon that this attack demonstrates, and they are no confidence statements (docs/explain/lower-bounds.md).
+describe the epsilon that this attack demonstrates; they are no confidence statements (docs/explain/lower-bounds.md).
 
 Examples
 --------
@@ -64,8 +64,15 @@ class _RatePosterior:
 
     def _cases(self, *others: Floats) -> tuple[tuple[int, ...], Floats, Floats, list[Floats]]:
         """Everything broadcast against `others`, flattened for the core: shape, laws (4, n), delta (n,), others."""
-        if not self._delta.shape and not any(other.shape for other in others):  # scalars: nothing to broadcast
-            return (), self._laws.reshape(4, 1), self._delta.reshape(1), [other.reshape(1) for other in others]
+        if not self._delta.shape and not any(
+            other.shape for other in others
+        ):  # scalars: nothing to broadcast
+            return (
+                (),
+                self._laws.reshape(4, 1),
+                self._delta.reshape(1),
+                [other.reshape(1) for other in others],
+            )
         try:
             shape = np.broadcast_shapes(self._delta.shape, *(other.shape for other in others))
         except ValueError:

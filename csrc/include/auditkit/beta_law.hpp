@@ -13,11 +13,11 @@
 namespace auditkit {
 
 struct BetaLaw {
-  double a, b;  ///< parameters, > 0
-  double n;     ///< a + b
-  double m, q;  ///< mean and 1 - mean, each with its own relative precision
+  double a, b;          ///< parameters, > 0
+  double n;             ///< a + b
+  double m, q;          ///< mean and 1 - mean, each with its own relative precision
   double m_low, q_low;  ///< what rounding took from them: a / n = m + m_low, b / n = q + q_low
-  double log_c; ///< C above
+  double log_c;         ///< C above
 };
 
 AUDITKIT_HD inline BetaLaw make_beta_law(double a, double b) {
@@ -65,7 +65,9 @@ AUDITKIT_HD inline double deviance(const BetaLaw& law, const BetaPoint& p) {
 }
 
 /// log of the density of the logit at p.
-AUDITKIT_HD inline double log_logit_density(const BetaLaw& law, const BetaPoint& p) { return law.log_c - deviance(law, p); }
+AUDITKIT_HD inline double log_logit_density(const BetaLaw& law, const BetaPoint& p) {
+  return law.log_c - deviance(law, p);
+}
 
 /// The two tails at a point: P(X <= x) and P(X > x), with the logarithm of the smaller one computed directly.
 struct BetaTails {

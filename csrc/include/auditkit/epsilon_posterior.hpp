@@ -22,7 +22,7 @@ struct AttackOutcome {
 };
 
 struct TailPair {
-  double lower, upper;      ///< P(eps* <= e) and P(eps* > e)
+  double lower, upper;  ///< P(eps* <= e) and P(eps* > e)
   double log_lower, log_upper;
 };
 

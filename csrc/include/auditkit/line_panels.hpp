@@ -23,8 +23,8 @@ struct PrivacyLine {
 
 /// What one panel adds. `sign` says on which side of a node the inner integral accumulates.
 struct PanelSums {
-  double value;    ///< integral of fX(v) * (start + inner integral of fY)
-  double density;  ///< integral of fX fY / sig(-v): the part's share of the density in epsilon
+  double value;          ///< integral of fX(v) * (start + inner integral of fY)
+  double density;        ///< integral of fX fY / sig(-v): the part's share of the density in epsilon
   double delta_density;  ///< integral of fX fY / (D sig(v) sig(-v)): its share of the density in delta
   double inner;          ///< integral of fY over the whole panel
 };

@@ -26,9 +26,7 @@ AUDITKIT_HD inline double log1p_minus(double u, double r) {
 AUDITKIT_HD inline double log1p_minus(double u) { return log1p_minus(u, 1.0 + u); }
 
 /// log(1 - e^x) for x <= 0. Source: Maechler, "Accurately computing log(1 - exp(-|a|))" (2012).
-AUDITKIT_HD inline double log1m_exp(double x) {
-  return x > -kLogTwo ? ::log(-::expm1(x)) : ::log1p(-::exp(x));
-}
+AUDITKIT_HD inline double log1m_exp(double x) { return x > -kLogTwo ? ::log(-::expm1(x)) : ::log1p(-::exp(x)); }
 
 /// log(e^a + e^b); minus infinity stands for an empty term.
 AUDITKIT_HD inline double log_add_exp(double a, double b) {
@@ -60,7 +58,8 @@ AUDITKIT_HD inline double stirling_error(double x) {
   const double w = 1.0 / (y * y);
   const double series =
       1.0 / 12.0 -
-      w * (1.0 / 360.0 - w * (1.0 / 1260.0 - w * (1.0 / 1680.0 - w * (1.0 / 1188.0 - w * (691.0 / 360360.0 - w / 156.0)))));
+      w * (1.0 / 360.0 -
+           w * (1.0 / 1260.0 - w * (1.0 / 1680.0 - w * (1.0 / 1188.0 - w * (691.0 / 360360.0 - w / 156.0)))));
   return shift + series / y;
 }
 

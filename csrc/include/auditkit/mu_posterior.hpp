@@ -1,7 +1,8 @@
 /// Posterior of mu under the hypothesis that the mechanism's trade-off curve is Gaussian (mu-GDP): contract. Host only.
 ///
-/// mu* = |Phi^-1(1 - Y) - Phi^-1(X)| (region both) or its positive part in the fixed direction (region below), with X, Y
-/// as in epsilon_posterior.hpp. Source: Dong, Roth, Su (arXiv 1905.02383) for the curve; docs/theory for the integral.
+/// mu* = |Phi^-1(1 - Y) - Phi^-1(X)| (region both) or its positive part in the fixed direction (region below), with X,
+/// Y as in epsilon_posterior.hpp. Source: Dong, Roth, Su (arXiv 1905.02383) for the curve; docs/theory for the
+/// integral.
 #pragma once
 
 #include "auditkit/epsilon_posterior.hpp"

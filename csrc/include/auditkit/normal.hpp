@@ -36,7 +36,8 @@ AUDITKIT_HD inline double normal_quantile_of_log(double log_p) {
 AUDITKIT_HD inline double normal_quantile(double p) {
   const double excess = p - 0.5;
   if (::fabs(excess) > 0.25) return p <= 0.5 ? normal_quantile_of_log(::log(p)) : -normal_quantile_of_log(::log1p(-p));
-  // Near one half log(p) no longer tells p from it; the excess is exact. erf is concave on each side: Newton cannot stray.
+  // Near one half log(p) no longer tells p from it; the excess is exact. erf is concave on each side: Newton cannot
+  // stray.
   double z = 2.5066282746310005024 * excess;
   for (int step = 0; step < 60; ++step) {
     const double change = (0.5 * ::erf(z * 0.70710678118654752440) - excess) * ::exp(-normal_log_density(z));
