@@ -51,7 +51,9 @@ DESIGNS = {
     "post-hoc": "members and non-members compared after the fact, not randomised by the audit",
 }
 
-_RESTATED = re.compile(r"epsilon (?:at least \S+|not detected at this sample size) \([^()]*\)")
+_RESTATED = re.compile(
+    r"epsilon (?:is at least \S+|not detected at this sample size,) at delta \S+ with \S+ confidence(?: \(one-run\))?"
+)
 
 _METHODS = {
     "clopper-pearson": "Clopper-Pearson rectangle",
