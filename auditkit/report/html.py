@@ -60,8 +60,8 @@ def render_html(result: Mapping[str, Any]) -> str:
     Raises
     ------
     InputError
-        If a field has a type that the schema does not allow (AK-RP-001), or the result holds NaN or values that
-        are not JSON (AK-RP-002).
+        If a field has a type that the schema does not allow (AK-RP-001), or the result holds NaN or values
+        that are not JSON (AK-RP-002).
     """
     reading = read(result)
     embedded = _embedded_json(result)

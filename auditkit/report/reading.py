@@ -6,6 +6,7 @@ refused by name, never skipped.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -251,7 +252,7 @@ def _without_numbers(reading: Reading) -> Reading:
 def plain_values(result: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of the result as plain JSON values; refuses NaN and whatever is not JSON (AK-RP-002)."""
     try:
-        plain = json_ready(result)
+        plain = json.loads(json.dumps(json_ready(result), allow_nan=False))
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InputError(f"result: must be plain JSON values: {show(error)}", id="AK-RP-002") from None
     if not isinstance(plain, dict):
@@ -379,7 +380,9 @@ def _counts(fields: _Fields) -> Mapping[str, int]:
     found = {key: fields.whole(key) for key in ("tp", "fn", "fp", "tn")}
     for key, value in found.items():
         if value is not None and not 0 <= value <= LARGEST_COUNT:
-            raise _refusal(f"result.counts.{key}", f"from 0 to {LARGEST_COUNT:,}", f"{value:.3g}")
+            raise _refusal(
+                f"result.counts.{key}", f"from 0 to {LARGEST_COUNT:,}", "less" if value < 0 else "more"
+            )
     return {key: value for key, value in found.items() if value is not None}
 
 
