@@ -103,6 +103,14 @@ def test_mu_posterior_is_within_the_bar_of_the_table():
             assert p.pdf(real(mu)) == pytest.approx(real(density), rel=1e-8), (fn, fp, tn, tp, mu)
 
 
+def test_mu_quantiles_are_within_1e_9_of_the_table():
+    rows = read_table("mu_posterior_quantiles.txt")
+    assert len(rows) >= 60
+    for fn, fp, tn, tp, prior, region, level, mu, *_ in rows:
+        p = MuPosterior(tp=int(tp), fn=int(fn), fp=int(fp), tn=int(tn), prior=real(prior), region=region)
+        assert p.ppf(real(level)) == pytest.approx(real(mu), abs=1e-9), (fn, fp, tn, tp, level)
+
+
 @pytest.mark.parametrize(
     ("fn", "fp", "tn", "tp", "alpha", "low", "high"),
     [
@@ -170,6 +178,20 @@ def test_cdf_increases_in_epsilon_and_in_delta(cell, delta, level):
     grid = np.array([0.5, 0.9, 1.0, 1.1, 2.0]) * eps
     assert np.all(np.diff(p.cdf(grid)) >= -1e-10)
     assert posterior(*cell, min(delta + 1e-3, 0.99)).cdf(eps) >= p.cdf(eps) - 1e-10
+
+
+def test_random_counts_of_all_sizes_start_at_zero_and_rise():
+    """One class tiny and the other huge is where the two triangles differ most in scale."""
+    rng = np.random.default_rng(11)
+    cells = np.floor(10 ** rng.uniform(0, 9, (4, 4000)) * (rng.random((4, 4000)) > 0.15)).astype(np.int64)
+    cells[:, (cells[0] + cells[1] == 0) | (cells[2] + cells[3] == 0)] = 1
+    fn, tp, fp, tn = cells
+    p = EpsilonPosterior(tp=tp, fn=fn, fp=fp, tn=tn, delta=0.0)
+    median = p.median()
+    cdf = np.stack([p.cdf(scale * median) for scale in (0.0, 0.3, 0.8, 1.0, 1.2, 2.0, 5.0)])
+    assert np.max(cdf[0]) <= 1e-10
+    np.testing.assert_allclose(cdf[3], 0.5, atol=1e-9)
+    assert np.min(np.diff(cdf, axis=0)) >= -1e-10
 
 
 @settings(deadline=None, max_examples=40)

@@ -136,6 +136,8 @@ def test_every_picture_is_xml_with_a_text_alternative(name: str) -> None:
         for node in root.iter():
             for key, value in node.attrib.items():
                 assert "nan" not in value and "inf" not in value, (node.tag, key, value)
+                if key == "d":
+                    assert re.fullmatch(r"M[-\d. lLz]+", value), value
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -423,7 +425,7 @@ def test_sentences_stay_sentences_in_markdown(words: str) -> None:
     result["claimed_epsilon"] = 1.0
     lines = render_markdown(result).split("\n")
     line = next(
-        line for line in lines if line.replace("\\", "").startswith(words[:1].upper() + words[1:].strip())
+        line for line in lines if line.replace("\\", "").startswith((words[:1].upper() + words[1:]).strip())
     )
     assert "\\" in line
 
@@ -631,13 +633,15 @@ def tick(root: ET.Element, label: str, anchor: str) -> ET.Element:
     )
 
 
-def test_guarantee_lines_are_where_the_definition_puts_them() -> None:
+@pytest.mark.parametrize("delta", [0.0, 1e-5, 0.02])
+def test_guarantee_lines_are_where_the_definition_puts_them(delta: float) -> None:
     """The largest TPR with y + e^eps x >= 1 - delta and x + e^eps y >= 1 - delta for x = 1 - TPR, y = FPR."""
-    root = next(r for r in pictures(render_html(sample("scores"))) if (r[0].text or "").startswith("ROC"))
+    result = {**sample("scores"), "delta": delta}
+    root = next(r for r in pictures(render_html(result)) if (r[0].text or "").startswith("ROC"))
     lines = [node.get("d") or "" for node in root.iter("path") if node.get("class") == "s orange dash"]
     left, right = (float(tick(root, label, "middle").get("x") or 0) for label in ("10⁻³", "1"))
     floor, top = (float(tick(root, label, "end").get("y") or 0) - 5 for label in ("10⁻³", "1"))
-    growth, delta = math.exp(4.0), 1e-5
+    growth = math.exp(4.0)
     for x, y in drawn_points(max(lines, key=len)):
         fpr = 10 ** (-3 + 3 * (x - left) / (right - left))
         tpr = 10 ** (-3 + 3 * (floor - y) / (floor - top))
@@ -645,6 +649,15 @@ def test_guarantee_lines_are_where_the_definition_puts_them() -> None:
         assert tpr == pytest.approx(
             allowed, rel=0.01
         )  # a coordinate is rounded to 0.1 of 290 for three decades
+
+
+def test_axis_holds_a_claim_that_is_near_and_zero_where_it_is_near() -> None:
+    low, high = epsilon_span([3.0, 3.5], 4.0, zero_share=0.6)
+    assert low > 0 and high > 4
+    assert epsilon_span([2.0, 3.0], 50.0, zero_share=0.6)[1] < 4
+    assert epsilon_span([2.0, 3.0], None, zero_share=0.85)[0] == 0
+    assert epsilon_span([2.5], None, zero_share=0.6)[0] == 0
+    assert epsilon_span([math.inf], None, zero_share=0.6)[0] == 0
 
 
 def test_thinning_keeps_the_ends() -> None:

@@ -22,7 +22,8 @@ void fill_poisson(double mean, std::size_t limit, std::vector<double>& out) {
   for (std::size_t k = 0; k <= limit; ++k) {
     out.push_back(term);
     term *= mean / static_cast<double>(k + 1);
-    if (term<kSmallestIncrement&& static_cast<double>(k)> mean) break;
+    const bool beyond_mode = static_cast<double>(k) > mean;
+    if (beyond_mode && term < kSmallestIncrement) break;
   }
 }
 

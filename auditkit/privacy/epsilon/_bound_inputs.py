@@ -1,4 +1,7 @@
-"""Checks of the arguments of bounds. Each raises `InputError` with the name, requirement and value."""
+"""Checks of the arguments of bounds, which take one case a call; `_inputs` holds those that broadcast.
+
+Each raises `InputError` with the name, requirement and value.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from auditkit.errors import InputError, show
+from auditkit.privacy.epsilon._inputs import LARGEST_COUNT
 from auditkit.results import Counts
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-
-LARGEST_COUNT = 10**10
-"""Kernels are exact to a few units in the last place up to here; no audit comes near."""
 
 
 def count(name: str, value: object) -> int:
