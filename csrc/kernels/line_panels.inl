@@ -8,9 +8,10 @@
 
 #define AUDITKIT_CONCAT_(a, b) a##b
 #define AUDITKIT_CONCAT(a, b) AUDITKIT_CONCAT_(a, b)
+#define AUDITKIT_LEVEL AUDITKIT_CONCAT(isa_, AUDITKIT_ISA)
 
 namespace auditkit {
-namespace AUDITKIT_CONCAT(isa_, AUDITKIT_ISA) {
+namespace AUDITKIT_LEVEL {
 namespace {
 
 constexpr int kNodes = kGaussNodes;
@@ -190,5 +191,5 @@ double tail_panel(const BetaLaw& law, const BetaPoint& p, double deviance_at_p, 
   return 0.5 * width * sum;
 }
 
-}  // namespace AUDITKIT_CONCAT(isa_,AUDITKIT_ISA)
+}  // namespace AUDITKIT_LEVEL
 }  // namespace auditkit
