@@ -89,7 +89,7 @@ class Estimate:
     family: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        return json_ready(
+        fields: dict[str, Any] = json_ready(
             {
                 "name": self.name,
                 "lower": self.lower,
@@ -103,6 +103,7 @@ class Estimate:
                 "rounding": "outward",
             }
         )
+        return fields
 
 
 class Result:

@@ -118,6 +118,7 @@ Array one_run_epsilons(std::int64_t canaries, const IntArray& guesses, const Int
       "arguments out of range");
   const std::size_t size = static_cast<std::size_t>(guesses.size());
   std::vector<OneRunOutcome> outcomes;
+  outcomes.reserve(size);
   for (std::size_t i = 0; i < size; ++i)
     outcomes.push_back(checked_outcome(canaries, guesses.data()[i], correct.data()[i]));
   Array result = make_array(size);

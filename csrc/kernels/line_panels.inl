@@ -8,10 +8,10 @@
 
 #define AUDITKIT_CONCAT_(a, b) a##b
 #define AUDITKIT_CONCAT(a, b) AUDITKIT_CONCAT_(a, b)
-#define AUDITKIT_ISA_NAMESPACE AUDITKIT_CONCAT(isa_, AUDITKIT_ISA)
+#define AUDITKIT_LEVEL AUDITKIT_CONCAT(isa_, AUDITKIT_ISA)
 
 namespace auditkit {
-namespace AUDITKIT_ISA_NAMESPACE {
+namespace AUDITKIT_LEVEL {
 namespace {
 
 constexpr int kNodes = kGaussNodes;
@@ -191,5 +191,5 @@ double tail_panel(const BetaLaw& law, const BetaPoint& p, double deviance_at_p, 
   return 0.5 * width * sum;
 }
 
-}  // namespace AUDITKIT_ISA_NAMESPACE
+}  // namespace AUDITKIT_LEVEL
 }  // namespace auditkit
