@@ -414,7 +414,10 @@ def load_result(path: str | Path) -> dict[str, Any]:
         loaded = json.loads(read_bytes(path, limit=64 * 2**20), parse_constant=_refuse_constant)
     except InputError:
         raise
-    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, NaN, or a number of thousands of digits
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # not UTF-8, not JSON, NaN, or a number of thousands of digits
         raise InputError(
             f"{name}: must be a JSON result: {show(error)}", id="AK-IO-010", path=str(path)
         ) from None

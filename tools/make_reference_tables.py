@@ -1657,18 +1657,17 @@ def check_special_functions(fields):
 
 
 def check_one_run(fields):
-    """(7) from incomplete beta functions, just below and just above the listed root."""
+    """(7) from incomplete beta functions (r <= 2000), just below and just above the listed root."""
     m, r, v, alpha, delta, eps = *map(int, fields[:3]), *map(number, fields[3:])
 
     def excess(eps):
+        if r > 2000:  # too many functions: the sums with twice the precision
+            with precision(2 * BITS):
+                return float(steinke_probability(m, r, v, delta, arb(eps)) - alpha)
         q = sigmoid(arb(eps))[0]
         at_least = lambda k: q.beta_lower(k, r - k + 1, 1) if k > 0 else arb(1)
         tail = at_least(v)
-        best = (
-            max([(at_least(v - i) - tail) / i for i in range(1, min(v, 1500) + 1)], key=float)
-            if v and delta
-            else 0
-        )
+        best = max([(at_least(v - i) - tail) / i for i in range(1, v + 1)], key=float) if v and delta else 0
         return float(tail + 2 * m * arb(delta) * best - alpha)
 
     if eps == 0:
