@@ -16,12 +16,14 @@ VALUE_LIMIT = 200
 
 
 def section(title: str, *body: object, intro: str | None = None) -> Markup:
+    """A section of the report with its heading."""
     return element(
         "section", element("h2", title), element("p", intro, class_="intro") if intro else Markup(), *body
     )
 
 
 def rows_of(rows: Iterable[tuple[object, object]], class_: str = "rows") -> Markup:
+    """Names and values as a description list; empty where there are none."""
     parts = [
         join([element("dt", name), element("dd", value, class_=_look_of(value))]) for name, value in rows
     ]
@@ -35,6 +37,7 @@ def _look_of(value: object) -> str | None:
 def table_of(
     heads: Sequence[str], rows: Iterable[Markup], numeric: Iterable[int] = (), class_: str | None = None
 ) -> Markup:
+    """A table with a heading row; the columns counted in `numeric` are set to the right."""
     right = set(numeric)
     head = [
         element("th", name, scope="col", class_="n" if i in right else None) for i, name in enumerate(heads)
