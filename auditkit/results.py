@@ -385,6 +385,10 @@ def json_ready(value: Any) -> Any:
     return number
 
 
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
 def load_result(path: str | Path) -> dict[str, Any]:
     """Read a result JSON written by auditkit.
 
@@ -407,8 +411,13 @@ def load_result(path: str | Path) -> dict[str, Any]:
 
     name = show(path)
     try:
-        loaded = json.loads(read_bytes(path, limit=64 * 2**20))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        loaded = json.loads(read_bytes(path, limit=64 * 2**20), parse_constant=_refuse_constant)
+    except InputError:
+        raise
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # not UTF-8, not JSON, NaN, or a number of thousands of digits
         raise InputError(
             f"{name}: must be a JSON result: {show(error)}", id="AK-IO-010", path=str(path)
         ) from None

@@ -349,11 +349,12 @@ def test_bad_fields_are_refused_by_name() -> None:
         ({"estimates": 5}, "result.estimates: must be a list"),
         ({"estimates": [{"lower": "high"}]}, r"result.estimates\[0\].lower: must be a number, not high"),
         ({"delta": True}, "result.delta: must be a number"),
-        ({"delta": float("nan")}, "result.delta: must be a number, not nan"),
         ({"delta": 10**400}, "result.delta: must be a number that fits a double"),
         ({"delta": -0.1}, "result.delta: must be from 0 to 1, not -0.1"),
         ({"claimed_epsilon": "-inf"}, "result.claimed_epsilon: must be from 0 to inf, not -inf"),
         ({"figures": {"roc": {"fpr": [0, 1.5], "tpr": [0, 1]}}}, r"fpr\[1\]: must be from 0 to 1, not 1.5"),
+        ({"counts": {"tp": -1}}, "result.counts.tp: must be from 0 to"),
+        ({"counts": {"tp": 10**400}}, "result.counts.tp: must be from 0 to 1,000,000,000,000,000, not more"),
         ({"seed": 1.5}, "result.seed: must be a whole number"),
         ({"verdict": "fail"}, "result.verdict: must be an object"),
         ({"verdict": {"sentence": 3}}, "result.verdict.sentence: must be text"),
@@ -372,10 +373,16 @@ def test_bad_fields_are_refused_by_name() -> None:
 
 
 def test_values_that_are_no_json_are_refused() -> None:
-    for bad in (float("nan"), object(), {"deep": [float("nan")]}):
-        with pytest.raises(InputError, match="plain JSON") as caught:
-            render_html({**sample("counts"), "environment": {"x": bad}})
-        assert caught.value.id == "AK-RP-002"
+    deep: Any = []
+    for _ in range(5000):
+        deep = [deep]
+    for bad in (float("nan"), object(), {"deep": [float("nan")]}, deep, 10**5000):
+        for render in (render_html, render_card, render_markdown, render_text):
+            with pytest.raises(InputError, match="plain JSON") as caught:
+                render({**sample("counts"), "environment": {"x": bad}})
+            assert caught.value.id == "AK-RP-002"
+    with pytest.raises(InputError, match="must be an object"):
+        render_text([])  # type: ignore[arg-type]
 
 
 def test_curves_longer_than_allowed_do_not_grow_the_pictures() -> None:

@@ -21,7 +21,7 @@ How the integrals are done.  Panels of Gauss-Legendre quadrature with 32 nodes, 
 against the width of both densities and against the distance to their singularities.  F_Y comes
 from Taylor polynomials of the density of log(y/(1-y)), integrated term by term, whose first
 value is the incomplete beta function of the library.  S comes from (1) and F from (5), two
-different integrals: every line is accepted only if F + S = 1 to 1e-33.
+different integrals: every line is accepted only if F + S = 1 to 1e-30.
 
 --check takes a random subset of each table and computes it again in another way: small cases by the
 tanh-sinh quadrature of mpmath, others with the two classes exchanged, more bits and nodes and (except
@@ -660,7 +660,7 @@ def epsilon_row(case, eps):
     deep = cdf.is_nan()  # F below exp(-5000)
     if deep:
         cdf = arb(0)
-    if not abs(cdf + survival - 1) < arb("1e-33"):
+    if not abs(cdf + survival - 1) < arb("1e-30"):
         raise ArithmeticError("F+S-1 = %s for %r at %r" % ((cdf + survival - 1).str(5), case, eps))
     log_cdf = math.nan if deep else (-survival).log1p() if survival < 0.5 else log_or_inf(cdf)
     log_survival = (-cdf).log1p() if cdf < 0.5 else log_or_nan(survival)
@@ -843,7 +843,7 @@ def mu_row(case, mu):
     cdf, survival, density = mu_cdf(case, mu), mu_sum(case, mu, "cdf"), mu_sum(case, mu, "pdf")
     if cdf.is_nan():
         cdf = arb(0)
-    if not abs(cdf + survival - 1) < arb("1e-33"):
+    if not abs(cdf + survival - 1) < arb("1e-30"):
         raise ArithmeticError("F+S-1 = %s for %r at %r" % ((cdf + survival - 1).str(5), case, mu))
     log_density = log_or_nan(density)
     return " ".join(
@@ -1657,18 +1657,17 @@ def check_special_functions(fields):
 
 
 def check_one_run(fields):
-    """(7) from incomplete beta functions, just below and just above the listed root."""
+    """(7) from incomplete beta functions (r <= 2000), just below and just above the listed root."""
     m, r, v, alpha, delta, eps = *map(int, fields[:3]), *map(number, fields[3:])
 
     def excess(eps):
+        if r > 2000:  # too many functions: the sums with twice the precision
+            with precision(2 * BITS):
+                return float(steinke_probability(m, r, v, delta, arb(eps)) - alpha)
         q = sigmoid(arb(eps))[0]
         at_least = lambda k: q.beta_lower(k, r - k + 1, 1) if k > 0 else arb(1)
         tail = at_least(v)
-        best = (
-            max([(at_least(v - i) - tail) / i for i in range(1, min(v, 1500) + 1)], key=float)
-            if v and delta
-            else 0
-        )
+        best = max([(at_least(v - i) - tail) / i for i in range(1, v + 1)], key=float) if v and delta else 0
         return float(tail + 2 * m * arb(delta) * best - alpha)
 
     if eps == 0:

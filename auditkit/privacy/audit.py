@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -302,8 +302,8 @@ def _result(answer: _Answer, evidence: Evidence, figures: dict[str, Any], clock:
     return DPEstimate(
         epsilon_lower=answer.epsilon_lower,
         headline=None if answer.broken else answer.headline,
-        posterior=answer.posterior,
-        bounds=answer.bounds,
+        posterior=None if answer.broken else answer.posterior,
+        bounds={} if answer.broken else answer.bounds,
         checks=answer.checks,
         detectable_epsilon=answer.detectable,
         verdict=_verdict(answer, evidence, estimates),
@@ -316,7 +316,7 @@ def _result(answer: _Answer, evidence: Evidence, figures: dict[str, Any], clock:
         seed=request.seed,
         inputs=_inputs(evidence),
         settings=_settings(request, evidence),
-        figures=figures,
+        figures={} if answer.broken else figures,
         assumptions=_assumptions(answer, evidence),
         warnings=_warnings(answer),
         environment=_environment(),
@@ -328,7 +328,7 @@ def _estimates(answer: _Answer) -> tuple[Estimate, ...]:
     request = answer.request
     first = answer.headline.estimate("epsilon")
     if answer.broken:
-        first = Estimate(**{**first.__dict__, "lower": None})
+        return (replace(first, lower=None),)
     estimates = [first]
     if answer.posterior is not None:
         lower, upper = answer.posterior.interval(request.alpha)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from auditkit.errors import InputError
 from auditkit.report.answer import (
     cards,
     marks_of,
@@ -19,10 +17,10 @@ from auditkit.report.answer import (
 from auditkit.report.charts import strip_chart
 from auditkit.report.escape import Markup, element, esc, join
 from auditkit.report.evidence import evidence_section
-from auditkit.report.numbers import interval_text, level_text, lower_text, upper_text
-from auditkit.report.reading import Bound, Item, Reading, read
+from auditkit.report.numbers import interval_text, level_text, lower_text, nearest_text, upper_text
+from auditkit.report.reading import Bound, Item, Reading, plain_values, read
 from auditkit.report.styles import CARD_CSS, PAGE_CSS
-from auditkit.report.tables import LIST_ROWS, flattened, rows_of, section, shortened, table_of, value_text
+from auditkit.report.tables import LIST_ROWS, flattened, rows_of, section, shortened, table_of
 from auditkit.report.words import (
     TITLES,
     answer_lines,
@@ -33,8 +31,8 @@ from auditkit.report.words import (
     reach_sentences,
     verdict_parts,
 )
-from auditkit.results import json_ready
 
+COMMAND_LIMIT = 8000
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 _BOUND_HEADS = ("Method", "Epsilon", "Level", "Statement", "Assumes of the mechanism")
 
@@ -62,7 +60,8 @@ def render_html(result: Mapping[str, Any]) -> str:
     Raises
     ------
     InputError
-        If a field has a type that the schema does not allow (AK-RP-001).
+        If a field has a type that the schema does not allow (AK-RP-001), or the result holds NaN or values
+        that are not JSON (AK-RP-002).
     """
     reading = read(result)
     embedded = _embedded_json(result)
@@ -102,10 +101,7 @@ def render_card(result: Mapping[str, Any]) -> str:
 
 def _embedded_json(result: Mapping[str, Any]) -> Markup:
     """The result as an inert data block; no character in it can end the block."""
-    try:
-        text = json.dumps(json_ready(result), separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise InputError(f"result: must be plain JSON values: {error}", id="AK-RP-002") from None
+    text = json.dumps(plain_values(result), separators=(",", ":"), allow_nan=False)
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return element("script", Markup(text), type="application/json", id="auditkit-result")
@@ -135,7 +131,7 @@ def _methods(reading: Reading) -> Markup:
     bounds = [bound for bound in reading.bounds if bound.lower is not None or bound.upper is not None]
     if not bounds or reading.plan is not None:
         return Markup()
-    rows = [_method_row(bound, reading.headline) for bound in bounds]
+    rows = [_method_row(bound, reading.headline) for bound in bounds[:LIST_ROWS]]
     return section(
         "Bounds, method by method" if len(bounds) > 1 else "The bound",
         table_of(_BOUND_HEADS, rows, [1, 2], class_="stack"),
@@ -227,53 +223,28 @@ def _reach(reading: Reading) -> Markup:
 
 
 def _reproduce(reading: Reading) -> Markup:
-    first: list[tuple[object, object]] = []
-    if reading.seed is not None:
-        first.append(("seed", str(reading.seed)))
-    if reading.identity:
-        first.append(("result", shortened(reading.identity)))
-    parts = [_command(reading), rows_of(first)]
-    groups = {
-        "inputs": "Inputs",
-        "environment": "Environment",
-        "timing": "Timing",
-        "mechanism": "Mechanism fit (a fitted model, not an attack)",
-        "details": "Details of the method",
-        "journal": "Journal",
-    }
-    for name, heading in groups.items():
-        rows = flattened(reading.sections[name])
-        if rows:
-            parts += [element("h3", heading, class_="group"), rows_of(rows)]
-    if not any(parts):
-        return Markup()
-    return section(
-        "Reproduce",
-        *parts,
-        intro="Equal inputs, settings and seed give equal numbers, on any number of threads.",
-    )
-
-
-def _command(reading: Reading) -> Markup:
-    """The settings as a command line; a command that the result brings along is shown as it is."""
     settings = dict(reading.sections["settings"])
     command = settings.pop("command", None)
-    lines = [command] if isinstance(command, str) else []
-    if not lines and settings:
-        options = [option for name, value in settings.items() for option in _options(name, value)]
-        lines = [f"auditkit {reading.kind}", *options[:LIST_ROWS]]
-    return element("pre", join((esc(line) for line in lines), Markup(" \\\n    "))) if lines else Markup()
-
-
-def _options(name: object, value: object) -> list[str]:
-    """One option for each value; what was not given is left out."""
-    option = f"--{str(name).replace('_', '-')}"
-    if value is None or value is False:
-        return []
-    if value is True:
-        return [option]
-    values = value if isinstance(value, list | tuple) else [value]
-    return [f"{option} {shlex.quote(value_text(item))}" for item in values]
+    parts = [element("pre", esc(command, COMMAND_LIMIT))] if isinstance(command, str) else []
+    first = [] if reading.seed is None else [("seed", shortened(str(reading.seed)))]
+    first += [("result", shortened(reading.identity))] if reading.identity else []
+    groups = {
+        "": first,
+        "Inputs": flattened(reading.sections["inputs"]),
+        "Settings": flattened(settings),
+        "Environment": flattened(reading.sections["environment"]),
+        "Timing": flattened(reading.sections["timing"], numbers=nearest_text),
+        "Mechanism fit (a fitted model, not an attack)": flattened(reading.sections["mechanism"]),
+        "Details of the method": flattened(reading.sections["details"]),
+        "Journal": flattened(reading.sections["journal"]),
+    }
+    for heading, rows in groups.items():
+        title = element("h3", heading, class_="group") if heading and rows else Markup()
+        parts += [title, rows_of(rows)]
+    if not any(parts):
+        return Markup()
+    intro = "Equal inputs, settings and seed give equal numbers, on any number of threads."
+    return section("Reproduce", *parts, intro=intro)
 
 
 def _footer() -> Markup:

@@ -75,9 +75,9 @@ def _escaped(text: object) -> str:
     return _NUMBERED.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", show(text, 1000)))
 
 
-def _code(text: object) -> str:
+def _code(text: object, limit: int = 400) -> str:
     """A short name or hash in a code span, which no backtick of its own can end."""
-    return "`" + show(text, 400).replace("`", "'").replace("|", "¦") + "`"
+    return "`" + show(text, limit).replace("`", "'").replace("|", "¦") + "`"
 
 
 def _answer(reading: Reading) -> list[str]:
@@ -153,7 +153,10 @@ def _assumptions(reading: Reading) -> list[str]:
 
 def _reproduce(reading: Reading) -> list[str]:
     lines = [] if reading.seed is None else [f"- seed {reading.seed}"]
-    settings = reading.sections["settings"]
+    settings = dict(reading.sections["settings"])
+    command = settings.pop("command", None)
+    if isinstance(command, str):
+        lines.append(f"- command {_code(command, 8000)}")
     if settings:
         shown = ", ".join(f"{key}={_value(value)}" for key, value in settings.items())
         lines.append(f"- settings {_code(shown)}")

@@ -6,14 +6,18 @@ refused by name, never skipped.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from auditkit.errors import InputError, show
+from auditkit.results import json_ready
 
 CURVE_LIMIT = 512
+LABEL_LIMIT = 48
+LARGEST_COUNT = 10**15
 
 
 @dataclass(frozen=True)
@@ -193,9 +197,10 @@ def read(result: Mapping[str, Any]) -> Reading:
     Raises
     ------
     InputError
-        If a field has a type or length that the schema does not allow (AK-RP-001).
+        If a field has a type or length that the schema does not allow (AK-RP-001), or the result holds NaN or
+        values that are not JSON (AK-RP-002).
     """
-    top = _Fields(result, "result")
+    top = _Fields(plain_values(result), "result")
     verdict = top.mapping("verdict")
     estimates = tuple(_bound(item) for item in top.items("estimates"))
     kind = top.text("kind") or "result"
@@ -244,6 +249,17 @@ def _without_numbers(reading: Reading) -> Reading:
     )
 
 
+def plain_values(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of the result as plain JSON values; refuses NaN and whatever is not JSON (AK-RP-002)."""
+    try:
+        plain = json.loads(json.dumps(json_ready(result), allow_nan=False))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InputError(f"result: must be plain JSON values: {show(error)}", id="AK-RP-002") from None
+    if not isinstance(plain, dict):
+        raise _refusal("result", "an object", plain)
+    return plain
+
+
 class _Fields:
     """Typed access to a mapping; None means absent, a wrong type is an error that names the field."""
 
@@ -261,6 +277,10 @@ class _Fields:
         if value is not None and not isinstance(value, str):
             raise _refusal(self._at(key), "text", value)
         return value
+
+    def label(self, key: str) -> str:
+        """A short text for a picture; cut, so that it cannot spread over the page."""
+        return show(self.text(key) or "", LABEL_LIMIT)
 
     def truth(self, key: str) -> bool | None:
         value = self.values.get(key)
@@ -358,6 +378,11 @@ def _bounds(top: _Fields, estimates: tuple[Bound, ...]) -> tuple[Bound, ...]:
 
 def _counts(fields: _Fields) -> Mapping[str, int]:
     found = {key: fields.whole(key) for key in ("tp", "fn", "fp", "tn")}
+    for key, value in found.items():
+        if value is not None and not 0 <= value <= LARGEST_COUNT:
+            raise _refusal(
+                f"result.counts.{key}", f"from 0 to {LARGEST_COUNT:,}", "less" if value < 0 else "more"
+            )
     return {key: value for key, value in found.items() if value is not None}
 
 
@@ -427,7 +452,7 @@ def _roc(fields: _Fields) -> RocFigure | None:
         fpr_upper=fpr_upper,
         tpr_lower=tpr_lower,
         level=fields.number("band_level", 0, 1),
-        band_kind=fields.text("band_kind") or "",
+        band_kind=fields.label("band_kind"),
         point=known,
         auc=fields.number("auc"),
         min_fpr=fields.number("min_fpr", 0, 1),
@@ -450,8 +475,8 @@ def _epsilon_delta(fields: _Fields) -> DeltaFigure | None:
     found = DeltaFigure(
         delta=thin(tuple(delta[index] for index in keep))[0],
         lower=curve("lower"),
-        lower_kind=fields.text("lower_kind") or "confidence",
-        lower_method=fields.text("lower_method") or "",
+        lower_kind=fields.label("lower_kind") or "confidence",
+        lower_method=fields.label("lower_method"),
         simultaneous=bool(fields.truth("lower_simultaneous")),
         median=curve("posterior_median"),
         low=low if high is not None else None,

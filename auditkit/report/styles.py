@@ -161,7 +161,7 @@ font-size:.84rem}
 .ak .fig{grid-template-columns:minmax(0,3fr) minmax(0,2fr)}
 .ak .cards{grid-template-columns:repeat(4,minmax(0,1fr))}.ak .card{padding:10px 12px}
 .ak .card .big{font-size:1.25rem}
-.ak details{break-inside:avoid}.ak details table{font-size:7pt}
+.ak details table{font-size:7pt}
 .ak details th,.ak details td{padding:.5mm 5mm .5mm 0;line-height:1.3;font-size:7pt}}
 """
 

@@ -75,32 +75,33 @@ def data_table(*columns: tuple[str, tuple[float, ...] | None, Callable[[float], 
     return join([element("p", note), table])
 
 
-def flattened(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def flattened(
+    values: Mapping[str, Any], prefix: str = "", *, numbers: Callable[[float], str] = exact_text
+) -> list[tuple[str, str]]:
     """Nested values as dotted names with short texts, at most `LIST_ROWS` of them."""
     rows: list[tuple[str, str]] = []
     for key, value in values.items():
         name = f"{prefix}{key}"
         if isinstance(value, Mapping) and value:
-            rows += flattened(value, f"{name}.")
+            rows += flattened(value, f"{name}.", numbers=numbers)
         elif isinstance(value, list | tuple) and value and all(isinstance(item, Mapping) for item in value):
             for index, item in enumerate(value):
-                rows += flattened(item, f"{name}[{index}].")
+                rows += flattened(item, f"{name}[{index}].", numbers=numbers)
         else:
-            rows.append((name, value_text(value)))
+            rows.append((name, _value_text(value, numbers)))
     if len(rows) > LIST_ROWS:
         rows = [*rows[:LIST_ROWS], ("…", f"{len(rows) - LIST_ROWS} more in the JSON")]
     return rows
 
 
-def value_text(value: object) -> str:
-    """A plain value as text: numbers exact, lists joined, nothing left out."""
+def _value_text(value: object, numbers: Callable[[float], str]) -> str:
     if value is None or isinstance(value, bool):
         return {None: "none", True: "yes", False: "no"}[value]
     if isinstance(value, float):
-        return exact_text(value)
+        return numbers(value)
     if isinstance(value, list | tuple):
-        return shortened(", ".join(value_text(item) for item in value))
-    return shortened(str(value))
+        return shortened(", ".join(_value_text(item, numbers) for item in value) or "none")
+    return shortened(str(value)) if value != {} else "none"
 
 
 def shortened(text: str) -> str:

@@ -51,7 +51,9 @@ DESIGNS = {
     "post-hoc": "members and non-members compared after the fact, not randomised by the audit",
 }
 
-_RESTATED = re.compile(r"epsilon (?:at least \S+|not detected at this sample size) \([^()]*\)")
+_RESTATED = re.compile(
+    r"epsilon (?:is at least \S+|not detected at this sample size,) at delta \S+ with \S+ confidence(?: \(one-run\))?"
+)
 
 _METHODS = {
     "clopper-pearson": "Clopper-Pearson rectangle",
@@ -299,7 +301,10 @@ def _reach_of_claim(reading: Reading) -> str:
         )
     if reading.contradicted:
         return f"The claim of {claim} is exceeded: more units would sharpen the number, not the verdict."
-    return f"A perfect attack would have exceeded the claim of {claim}: a stronger attack or more units may."
+    return (
+        f"A perfect attack would have exceeded the claim of {claim}: "
+        "a stronger attack than this one, or more units, still may."
+    )
 
 
 def breaking_words(item: Item) -> str:

@@ -147,8 +147,8 @@ def counts_result() -> dict[str, Any]:
         "kind": "dp-estimate",
         "verdict": {
             "status": "fail",
-            "sentence": "the claim epsilon <= 2 is contradicted: epsilon at least 2.56 "
-            "(95% confidence, delta 1e-05, buehler); epsilon_lower>2 is true",
+            "sentence": "the claim epsilon <= 2 is contradicted: epsilon is at least 2.56 "
+            "at delta 1e-5, with 95% confidence; epsilon_lower>2 is true",
             "conditions": [{"expr": "epsilon_lower>2", "value": True}],
         },
         "estimates": [
@@ -265,7 +265,7 @@ def scores_result() -> dict[str, Any]:
     result["verdict"] = {
         "status": "pass",
         "sentence": "the claim epsilon <= 4 is not contradicted by this audit: conditional on exchangeable "
-        "members and non-members: epsilon at least 2.31 (95% confidence, delta 1e-05, bands)",
+        "members and non-members: epsilon is at least 2.31 at delta 1e-5, with 95% confidence",
         "conditions": [{"expr": "epsilon_lower>4", "value": False}],
     }
     result["estimates"] = [
@@ -344,8 +344,7 @@ def nothing_found() -> dict[str, Any]:
     result["verdict"] = {
         "status": "undecided",
         "sentence": "the claim epsilon <= 8 cannot be decided with these units: epsilon not detected at this "
-        "sample size (95% one-run confidence, delta 1e-05, one-run-steinke); a "
-        " perfect attack would show at most 3.51",
+        "sample size, at delta 1e-5, with 95% confidence (one-run); a perfect attack would show at most 3.51",
         "conditions": [{"expr": "epsilon_lower>8", "value": None}],
     }
     result["estimates"] = [
