@@ -82,12 +82,16 @@ def python_tests(name: str) -> None:
     build = ROOT / "build" / f"python-{preset}"
     python = str(make_environment(build / "venv"))
     install = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "."]
+    # The long form: the pip of Debian 12 does not know -C.
     settings = [
-        f"-Cbuild-dir={build / 'cmake'}",
-        f"-Ccmake.define.AUDITKIT_SANITIZE={sanitizers}",
-        "-Ccmake.build-type=RelWithDebInfo",
-        f"-Ccmake.define.CMAKE_CXX_FLAGS_RELWITHDEBINFO={FLAGS}",
-        "-Cinstall.strip=false",
+        f"--config-settings={setting}"
+        for setting in (
+            f"build-dir={build / 'cmake'}",
+            f"cmake.define.AUDITKIT_SANITIZE={sanitizers}",
+            "cmake.build-type=RelWithDebInfo",
+            f"cmake.define.CMAKE_CXX_FLAGS_RELWITHDEBINFO={FLAGS}",
+            "install.strip=false",
+        )
     ]
     run([*install, *settings], CMAKE_BUILD_PARALLEL_LEVEL="2")
     environment = {
