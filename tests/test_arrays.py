@@ -10,7 +10,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from auditkit import InputError
@@ -206,6 +206,7 @@ def test_names_from_files_cannot_write_to_the_terminal(tmp_path):
     assert "\x1b" not in str(error)
 
 
+@example(cut=0, flip=5124, value=1)
 @given(cut=st.integers(0, 10**6), flip=st.integers(0, 10**6), value=st.integers(1, 255))
 @settings(max_examples=300, deadline=None)
 def test_truncated_or_altered_archives_never_crash(tmp_path_factory, cut, flip, value):

@@ -962,6 +962,8 @@ def test_signals_end_with_their_codes(number, code):
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # A shell starts what it puts in the background with SIGINT ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # noqa: PLW1509 (no threads here)
     ) as process:
         process.stdin.write(b"scores,bits\n")
         process.stdin.flush()

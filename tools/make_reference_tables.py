@@ -416,10 +416,13 @@ class Strip:
         return math.inf if end is None else float(end[0])
 
     def bound(self, t):
-        s_x, jac = self.curve(arb(t))[:2]
+        s_x, jac, *pair = self.curve(arb(t))
+        value = float(self.x.log_density(s_x) + jac.log())
+        if self.kind == "pdf":
+            logs = [float(self.y.log_density(end[0]) + end[2].log()) for end in pair if end is not None]
+            return value + max(logs, default=-1e300)
         low, high = self.low(t), self.high(t)
-        nearest = min(max(self.y.mode, low), high)
-        return float(self.x.log_density(s_x) + jac.log()) - self.y.fall(nearest)
+        return value - self.y.fall(min(max(self.y.mode, low), high))
 
     def integrand(self, t):
         s_x, jac, low, high = self.curve(t)
@@ -443,13 +446,14 @@ class Strip:
 
     def value(self, kinks, low, high):
         """The integral over [low, high]; kinks are the places (balls) where lo or hi change form."""
-        left, right, level = window(self.bound, low, high)
+        left, right, level = window(self.bound, float(low), float(high))
         if level < -5000:
-            return arb("nan")
-        depth = self.x.peak - level
-        self.active = self.y.active(DROP + 20 + 2 * max(0.0, depth))
-        self.tabulate(left, right)
-        points = [arb(left), *(k for k in kinks if left < k < right), arb(right)]
+            return arb("nan") if self.kind == "cdf" else arb(0)
+        self.active = self.y.active(DROP + 20 + 2 * max(0.0, self.x.peak - level))
+        if self.kind == "cdf":
+            self.tabulate(left, right)
+        first, last = low if left == float(low) else arb(left), high if right == float(high) else arb(right)
+        points = [arb(first), *(k for k in kinks if left < k < right), arb(last)]
         for start, stop in list(itertools.pairwise(points)):
             shift = (stop - start) * arb(2) ** -200
             for edge in (self.low, self.high):
@@ -501,8 +505,13 @@ def epsilon_strip(eps, delta, law_x, law_y, region, kind="cdf"):
         kinks.append((lines.d / lines.delta).log())
     kinks = ascending(kinks + [-k for k in kinks])
     span = 2 * DROP / min(law_x.fa, law_x.fb) + 800
-    strip = Strip(law_x, law_y, epsilon_curve(lines, region == "both"), kind)
-    return strip.value(kinks, law_x.mode - span, law_x.mode + span)
+    curve = epsilon_curve(lines, region == "both")
+    if kind == "cdf":
+        return Strip(law_x, law_y, curve).value(kinks, law_x.mode - span, law_x.mode + span)
+    ends = [law_x.mode - span, *kinks, law_x.mode + span]  # one bump at a time: one end, between two kinks
+    lower, upper = lambda t: (*curve(t)[:3], None), lambda t: (*curve(t)[:2], None, curve(t)[3])
+    parts = [(one, *places) for one in (lower, upper) for places in itertools.pairwise(ends)]
+    return sum((Strip(law_x, law_y, one, kind).value([], *places) for one, *places in parts), arb(0))
 
 
 def laws(fn, fp, tn, tp, prior):
@@ -1635,7 +1644,10 @@ def check_special_functions(fields):
         if name.startswith("binomial"):
             n, k, p = int(place[0]), int(place[1]), arb(number(place[2]))
             pair = (n - k, k + 1, 1 - p, p) if name == "binomial_logcdf" else (k + 1, n - k, p, 1 - p)
-            return deviation(beta_by_quadrature(*pair).log(), number(place[3]))
+            listed = number(place[3])
+            if listed > -0.7:  # near 0 the other tail has the digits
+                return deviation((-beta_by_quadrature(pair[1], pair[0], pair[3], pair[2])).log1p(), listed)
+            return deviation(beta_by_quadrature(*pair).log(), listed)
         if name == "beta_quantile":
             a, b, level, x, xc = (arb(number(f)) for f in place)
             law, (x, xc) = Beta(a, b), (x, 1 - x) if x < 0.5 else (1 - xc, xc)

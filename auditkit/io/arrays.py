@@ -239,7 +239,17 @@ def _read_npz(data: bytes, name: str, path: str) -> dict[str, NDArray[Any]]:
                 with archive.open(member) as file:
                     key = member.filename.removesuffix(".npy")
                     columns[key] = _read_npy(file.read(member.file_size + 1), f"{name}: {key}", path)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+    except InputError:
+        raise
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        OSError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,  # offsets before the start of the file
+    ) as error:
         _refuse_damaged(name, path, show(error))
     return columns
 
