@@ -263,7 +263,12 @@ def _figures(
     roc = None
     if evidence.scores is not None and evidence.bits is not None:
         roc = curves.roc_figure_from_scores(
-            evidence.scores, evidence.bits, alpha=alpha, band=evidence.design != "one-run", point=counts
+            evidence.scores,
+            evidence.bits,
+            alpha=alpha,
+            band=evidence.design != "one-run",
+            point=counts,
+            seed=request.seed,
         )
     elif counts is not None:
         roc = curves.roc_figure_from_counts(counts, alpha=alpha)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from auditkit.privacy.epsilon.roc import roc_posterior
 from auditkit.results import BoundKind, Counts
 from auditkit.runtime import core
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _DENSITY_POINTS = 241
 _ROC_POINTS = 512
+_CREDIBLE_POINTS = 97
 _TAIL = 5e-4
 _RATES = (0.001, 0.01)
 
@@ -65,6 +67,7 @@ def roc_figure_from_scores(
     alpha: float,
     band: bool,
     point: Counts | None,
+    seed: int,
 ) -> dict[str, Any]:
     """The ROC curve thinned to at most 512 points, dense at small false positive rates.
 
@@ -77,6 +80,8 @@ def roc_figure_from_scores(
         Whether the simultaneous band may be drawn: its proof needs independent units.
     point : Counts or None
         Outcomes at the operating point.
+    seed : int
+        Of the draws of the posterior of the curve.
     """
     false, true = operating_curve(scores, bits)
     n_out, n_in = int(false[-1]), int(true[-1])
@@ -100,6 +105,21 @@ def roc_figure_from_scores(
         "point": None if point is None else _rates(point),
         "auc": area_under(false, true),
         "min_fpr": float(positive[0]) if positive.size else None,
+        "posterior": _credible_curve(false_kept, true_kept, alpha=alpha, seed=seed),
+    }
+
+
+def _credible_curve(
+    false: NDArray[np.int64], true: NDArray[np.int64], *, alpha: float, seed: int
+) -> dict[str, Any]:
+    """Posterior of the curve at rates even on a logarithmic axis, from a tenth of what one unit is worth."""
+    rates = np.geomspace(0.1 / int(false[-1]), 1.0, _CREDIBLE_POINTS)
+    band = roc_posterior(false, true, rates, alpha=alpha, seed=seed)
+    columns = {"fpr": band.fpr, "low": band.low, "median": band.median, "high": band.high}
+    return {
+        **{name: values.tolist() for name, values in columns.items()},
+        "level": band.level,
+        "kind": "credible",
     }
 
 

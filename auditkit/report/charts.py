@@ -223,7 +223,7 @@ def roc_chart(data: RocFigure, marks: Marks, point_name: str) -> Markup:
     inside.append(curve([(x(v), y(v)) for v in _log_grid(low_x, 1.0)], "s muted dot"))
     if marks.lower is not None and marks.lower > 0:
         inside.append(curve(_guarantee(x, y, marks.lower, marks.delta or 0.0), "s ink thin"))
-    inside += [_band(data, x, y), _roc_line(data, x, y)]
+    inside += [_credible_band(data, x, y), _band(data, x, y), _roc_line(data, x, y)]
     on_top = []
     if data.point is not None:
         on_top.append(circle(x(max(data.point[0], low_x)), y(max(data.point[1], low_y)), "m blue"))
@@ -261,6 +261,9 @@ def _roc_entries(data: RocFigure, marks: Marks, point_name: str) -> list[Entry]:
         level = "" if data.level is None else level_text(data.level) + " "
         band = "confidence rectangle" if data.rectangle else f"{data.band_kind or 'confidence'} band"
         entries.append(Entry("area", "f blue", f"{level}{band}"))
+    if data.credible is not None:
+        level = "" if data.credible_level is None else level_text(data.credible_level) + " "
+        entries.append(Entry("area", "f grey", f"{level}credible band, rate by rate"))
     if marks.claimed is not None:
         entries.append(
             Entry("line", "s orange dash", f"most that epsilon {upper_text(marks.claimed)} (claimed) allows")
@@ -304,6 +307,16 @@ def _band(data: RocFigure, x: Axis, y: Axis) -> Markup:
         return join(area([a, (b[0], a[1]), b, (a[0], b[1])], "f blue edge") for a, b in boxes if a != b)
     origin = (x(0.0), y(0.0))  # below the smallest upper limit the worst case is no true positive at all
     return join([area([origin, *measured, *reversed(corner)], "f blue"), curve(corner, "s blue thin")])
+
+
+def _credible_band(data: RocFigure, x: Axis, y: Axis) -> Markup:
+    """What the posterior of the curve leaves open at each false positive rate; a picture, no bound."""
+    if data.credible is None:
+        return Markup()
+    rates, low, high = data.credible
+    upper = [(x(f), y(t)) for f, t in zip(rates, high, strict=True)]
+    lower = [(x(f), y(t)) for f, t in zip(rates, low, strict=True)]
+    return area([*upper, *reversed(lower)], "f grey")
 
 
 def _roc_description(data: RocFigure, marks: Marks, point_name: str) -> str:

@@ -29,6 +29,10 @@ _BAND_WORDS = (
     "The shaded region reaches from the measured curve to its worst case at the stated level; the bound is "
     "read off the worst case, not off the curve."
 )
+_CREDIBLE_WORDS = (
+    "The grey band holds the curve at each false positive rate by itself, credibly (Bayesian). It is a picture of the "
+    "uncertainty and certifies nothing: its highest point is biased upwards."
+)
 _DELTA_WORDS = (
     "The same evidence read at other deltas. A larger delta forgives rare, large leaks, so epsilon falls."
 )
@@ -92,6 +96,7 @@ def _posterior_block(reading: Reading, data: PosteriorFigure) -> Markup:
 def _roc_block(reading: Reading, data: RocFigure) -> Markup:
     summary = _summary_table(reading.figures.summary)
     words = [_ROC_WORDS, None if data.fpr_upper is None else _BAND_WORDS]
+    words.append(None if data.credible is None else _CREDIBLE_WORDS)
     table = data_table(
         ("false positive rate", data.fpr, nearest_text),
         ("true positive rate", data.tpr, nearest_text),

@@ -72,6 +72,10 @@ class RocFigure:
     point: tuple[float, float] | None
     auc: float | None
     min_fpr: float | None
+    credible: tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]] | None = (
+        None  # FPR, lowest, highest TPR
+    )
+    credible_level: float | None = None
 
     @property
     def rectangle(self) -> bool:
@@ -446,7 +450,12 @@ def _roc(fields: _Fields) -> RocFigure | None:
         fpr_upper = tpr_lower = None
     else:
         fpr, tpr, fpr_upper, tpr_lower = thin(fpr, tpr, fpr_upper, tpr_lower)
+    band = fields.mapping("posterior")
+    rates = band.numbers("fpr", None, 0, 1) or ()
+    low, high = band.numbers("low", len(rates), 0, 1), band.numbers("high", len(rates), 0, 1)
     return RocFigure(
+        credible=None if low is None or high is None or not rates else (rates, low, high),
+        credible_level=band.number("level", 0, 1),
         fpr=fpr,
         tpr=tpr,
         fpr_upper=fpr_upper,

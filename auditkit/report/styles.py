@@ -72,6 +72,7 @@ font-variant-numeric:tabular-nums}
 .ak-plot .dash{stroke-dasharray:7 4}.ak-plot .dot{stroke-dasharray:1.5 4;stroke-linecap:round}
 .ak-plot .f{stroke:none}.ak-plot .f.blue{fill:var(--blue);fill-opacity:.2}
 .ak-plot .f.orange{fill:var(--orange);fill-opacity:.09}
+.ak-plot .f.grey{fill:var(--muted);fill-opacity:.2}
 .ak-plot .f.edge{stroke:var(--blue);stroke-width:1.3}
 .ak-plot .m{stroke:var(--paper);stroke-width:1.5}.ak-plot .m.blue{fill:var(--blue)}
 .ak-plot .m.ink{fill:var(--ink)}
