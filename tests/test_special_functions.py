@@ -1,4 +1,4 @@
-"""Special functions of the core against mpmath with 50 digits, over their whole domains.
+"""Special functions of the core against mpmath with 50 digits and tables in ball arithmetic, over their whole domains.
 
 Each tolerance is a count of rounding errors: ``ulps * eps * condition(x, f)``, where the condition is what one rounding
 of an intermediate result does to the answer. docs/numerics.md lists the worst errors measured.
@@ -7,12 +7,17 @@ of an intermediate result does to the answer. docs/numerics.md lists the worst e
 from __future__ import annotations
 
 import math
+import sys
+from pathlib import Path
 
 import mpmath
 import numpy as np
 import pytest
 
 from auditkit.runtime import core
+
+sys.path.insert(0, str(Path(__file__).parent))
+from tables import read_table, real
 
 EPS = 2.0**-52
 
@@ -340,3 +345,100 @@ class TestBetaQuantile:
     def test_ends(self):
         two, ends = np.full(2, 2.0), np.array([-math.inf, 0.0])
         assert core.beta_quantile(two, two, ends, ends[::-1].copy()).tolist() == [[0.0, 1.0], [1.0, 0.0]]
+
+
+TINY = 2.3e-308  # results below are subnormal and have fewer digits
+
+
+def rows_of(name: str) -> np.ndarray:
+    """The numeric columns of one function; "exact", which says whether x or 1 - x was rounded, is left out."""
+    rows = [
+        [float(f) if f.isdecimal() else real(f) for f in fields if f not in ("x", "c")]
+        for fields in (row[1:] for row in read_table("special_functions.txt") if row[0] == name)
+    ]
+    assert rows, name
+    return np.array(np.array(rows).T, order="C")
+
+
+def exact_values(values: np.ndarray) -> list[mpmath.mpf]:
+    return [mpmath.mpf(float(v)) for v in values]
+
+
+def log_tail_slope(a: float, b: float, x: float, q: float, log_tail: float) -> float:
+    """|d log tail / d logit|: what one rounding of x or 1 - x does to the tail. A scale, so doubles will do."""
+    if min(x, q) <= 0.0:
+        return 0.0
+    log_density = a * math.log(x) + b * math.log(q) + math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
+    return math.exp(min(log_density - log_tail, 700.0))
+
+
+class TestTable:
+    """Lines of tests/data/special_functions.txt: made by another library in another way, rounded once."""
+
+    @pytest.mark.parametrize(
+        ("name", "function", "ulps", "condition"),
+        [
+            ("log_gamma", core.log_gamma, 4, None),
+            ("stirling_error", core.stirling_error, 20, None),
+            ("log1pmx", core.log1p_minus, 4, None),
+            ("normal_cdf", core.normal_cdf, 4, lambda z, f: f * (1 + z * z / 2)),
+            ("normal_quantile", core.normal_quantile, 4, None),
+        ],
+    )
+    def test_functions_of_one_argument(self, name, function, ulps, condition):
+        x, value = rows_of(name)[:2]
+        keep = (np.abs(value) > TINY) | (value == 0.0)
+        x, value = x[keep], value[keep]
+        scales = [condition(a, f) if condition else abs(f) for a, f in zip(x, value, strict=True)]
+        scales = [max(scale, 1e-300) for scale in scales]
+        assert_accurate(function(x), exact_values(value), scales, ulps, [f"x = {v!r}" for v in x.tolist()])
+
+    def test_log_of_the_normal_distribution_function(self):
+        z, _, log = rows_of("normal_cdf")
+        keep = np.abs(log) > TINY
+        z, log = z[keep], log[keep]
+        scales = np.abs(log) * np.where(z > 0, 1 + z * z / 2, 1.0)
+        assert_accurate(
+            core.normal_log_cdf(z), exact_values(log), scales, 6, [f"z = {v!r}" for v in z.tolist()]
+        )
+
+    @pytest.mark.parametrize(("name", "row"), [("beta_lower", 2), ("beta_upper", 3)])
+    def test_logs_of_both_beta_tails(self, name, row):
+        a, b, x, q, _, log = rows_of(name)
+        got = core.beta_tails(a, b, x, q)
+        want = exact_values(log)
+        scales, labels = [], []
+        for case in zip(a, b, x, q, log, got[5 - row], strict=True):
+            slope = log_tail_slope(*case[:5])
+            small = abs(case[4]) if case[4] > -math.log(2) else 1 + abs(case[4])
+            # The larger tail's logarithm is that of 1 - smaller: relative to itself, with the smaller one's roundings.
+            scales.append(small * (1 + abs(case[5])) + slope + TINY / EPS)
+            labels.append(f"a, b, x, 1 - x = {case[:4]!r}")
+        assert_accurate(got[row], want, scales, 12, labels)
+
+    @pytest.mark.parametrize(("name", "row"), [("binomial_logsf", 2), ("binomial_logcdf", 3)])
+    def test_binomial_tails_are_beta_tails(self, name, row):
+        n, k, p, log = rows_of(name)
+        inside = (k < n) & (k >= 0)
+        n, k, p, log = n[inside], k[inside], p[inside], log[inside]
+        got = core.beta_tails(k + 1, n - k, p, 1.0 - p)  # P(W > k) = I_p(k + 1, n - k)
+        scales = [
+            (abs(v) if v > -math.log(2) else 1 + abs(v)) * (1 + abs(other)) + TINY / EPS
+            for v, other in zip(log, got[5 - row], strict=True)
+        ]
+        labels = [f"n, k, p = {case!r}" for case in zip(n, k, p, strict=True)]
+        assert_accurate(got[row], exact_values(log), scales, 12, labels)
+
+    def test_beta_quantiles(self):
+        a, b, p, x, q = rows_of("beta_quantile")
+        log_1mp = np.where(p < 0.5, np.log1p(-p), np.log(1.0 - p))
+        got = core.beta_quantile(a, b, np.log(p), log_1mp)
+        for case in zip(a, b, p, x, q, *got, strict=True):
+            small, found = (case[3], case[5]) if case[3] <= case[4] else (case[4], case[6])
+            if small < TINY:
+                continue
+            # The level passes through a logarithm: eps (1 + |log p|) of it, divided by the slope of the log tail.
+            level = min(math.log(case[2]), math.log1p(-case[2])) if 0 < case[2] < 1 else 0.0
+            slope = log_tail_slope(*case[:2], case[3], case[4], level)
+            allowed = 3e-14 + 1e-15 * abs(math.log(small)) + EPS * (1 + abs(level)) / max(slope, 1e-300)
+            assert abs(found / small - 1) <= allowed, case
