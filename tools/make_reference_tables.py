@@ -1517,11 +1517,12 @@ def second_epsilon(case, eps):
 
 
 def check_epsilon(case, eps):
-    """(F, S, f) by another method."""
-    if sum(case[:4]) <= 300 and 0 < eps < 12:
+    """(F, S, f) by another method; mpmath's quadrature where it keeps its relative accuracy."""
+    if sum(case[:4]) <= 300 and 0.05 < eps < 12:
         with mpmath.workdps(32):
             survival, density = mp_epsilon(case, eps)
-            return 1 - survival, survival, density
+            if 1e-3 < survival < 0.999:
+                return 1 - survival, survival, density
     return second_epsilon(case, eps)
 
 
@@ -1534,8 +1535,6 @@ def parse_case(fields, with_delta=True):
 def check_epsilon_posterior(fields):
     listed = [number(f) for f in fields[7:]]
     cdf, survival, density = check_epsilon(parse_case(fields), listed[0])
-    if abs(cdf) < 1e-12 and sum(map(int, fields[:4])) <= 300 and isinstance(cdf, mpmath.mpf):
-        cdf = listed[1]  # 1 - S has no relative accuracy here
     return max(
         deviation(v, w)
         for v, w in zip((cdf, survival, density), (listed[1], listed[3], listed[5]), strict=False)
@@ -1577,7 +1576,8 @@ def check_mu(case, mu):
     if sum(case[:4]) <= 100 and min(case[:4]) > 0 and mu < 6:
         with mpmath.workdps(25):
             survival, density = mp_mu(case, mu)
-            return 1 - survival, survival, density
+            if 1e-3 < survival < 0.999:
+                return 1 - survival, survival, density
     fn, fp, tn, tp, prior, region = case
     other = (fp, fn, tp, tn, prior, region)
     with harder(sum(case[:4])):
@@ -1587,8 +1587,6 @@ def check_mu(case, mu):
 def check_mu_posterior(fields):
     listed = [number(f) for f in fields[6:]]
     cdf, survival, density = check_mu(parse_case(fields, False), listed[0])
-    if abs(cdf) < 1e-9 and isinstance(cdf, mpmath.mpf):
-        cdf = listed[1]
     return max(deviation(v, w) for v, w in zip((cdf, survival, density), listed[1:4], strict=False))
 
 
