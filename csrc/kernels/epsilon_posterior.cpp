@@ -395,12 +395,13 @@ Evaluation evaluate(const AttackOutcome& o, double epsilon, bool want_density) {
   return result;
 }
 
-/// 16 Gauss nodes of f over [0, end].
+/// Integral of f over [0, end] by 8 Gauss nodes: enough where f changes by less than e over the range.
 template <class Function>
 double gauss_from_zero(double end, Function&& f) {
-  constexpr GaussRule rule = gauss_rule();
+  constexpr double kNode[] = {0.18343464249564980, 0.52553240991632899, 0.79666647741362674, 0.96028985649753623};
+  constexpr double kWeight[] = {0.36268378337836198, 0.31370664587788729, 0.22238103445337447, 0.10122853629037626};
   double sum = 0.0;
-  for (int j = 0; j < kGaussNodes; ++j) sum += rule.weight[j] * f(0.5 * end * (1.0 + rule.node[j]));
+  for (int j = 0; j < 4; ++j) sum += kWeight[j] * (f(0.5 * end * (1.0 - kNode[j])) + f(0.5 * end * (1.0 + kNode[j])));
   return 0.5 * end * sum;
 }
 
