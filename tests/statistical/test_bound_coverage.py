@@ -13,13 +13,14 @@ import pytest
 from scipy import stats
 
 from auditkit.privacy.epsilon import bands, bounds, one_run
+from auditkit.privacy.epsilon.posterior import EpsilonPosterior
 from auditkit.runtime import core
 
 CORNERS = [(0.5, 0.5), (0.45, 0.45), (0.9, 0.03), (0.1, 0.1), (0.3, 0.02)]
 DELTA = 1e-5
 ALPHA = 0.05
 FAMILY_WISE = 1e-6
-SIMULATED_TESTS = 40
+SIMULATED_TESTS = 120  # those below, parameters counted
 
 
 def true_epsilon(x, y, delta=DELTA):
@@ -128,6 +129,29 @@ def test_exact_coverage_of_the_gaussian_bound_under_its_assumption(x, y):
     assert miss <= ALPHA
 
 
+def test_the_posterior_is_no_confidence_statement():
+    """A useless attack, n = 100: with region "both" the 5% quantile is positive whatever the data, so read as a 95%
+    lower bound it is always wrong; with region "below" it misses about as often as its level says."""
+    n = 100
+    fn, fp = np.meshgrid(np.arange(n + 1), np.arange(n + 1), indexing="ij")
+    counts = {"tp": n - fn, "fn": fn, "fp": fp, "tn": n - fp}
+    mass = np.outer(*[stats.binom.pmf(np.arange(n + 1), n, 0.5)] * 2)
+    both = EpsilonPosterior(**counts, delta=DELTA).lower(ALPHA)
+    below = EpsilonPosterior(**counts, delta=DELTA, region="below").lower(ALPHA)
+    assert both.min() > 0
+    assert mass[below > 0].sum() == pytest.approx(ALPHA, abs=0.015)
+
+
+def test_the_gaussian_reading_of_randomised_response():
+    """Ten million answers with epsilon 1: what assumes a Gaussian curve answers 5.57."""
+    n = 10**7
+    wrong = round(n / (1 + math.e))
+    found = bounds.gaussian_bound(tp=n - wrong, fn=wrong, fp=wrong, tn=n - wrong, delta=DELTA)
+    assert found.family == "gaussian (assumed)"
+    assert found.epsilon == pytest.approx(5.57, abs=0.01)
+    assert bounds.clopper_pearson(tp=n - wrong, fn=wrong, fp=wrong, tn=n - wrong, delta=DELTA).epsilon < 1
+
+
 # ------------------------------------------------------------------ one run, exactly
 
 
@@ -223,6 +247,32 @@ def test_randomised_response_scores_long(method, n, epsilon):
     run_response(method, n, 1000 if method == "multisplit" else 10_000, epsilon)
 
 
+def corner_scores(random, n, x, y):
+    """A guess with error rates (x, y) plus noise below 1/2: its ROC curve has the one corner (y, 1 - x), so the
+    largest epsilon over all thresholds is that of (x, y)."""
+    inside, outside = random.uniform(size=n) >= x, random.uniform(size=n) < y
+    return inside + random.uniform(0, 0.5, n), outside + random.uniform(0, 0.5, n)
+
+
+def run_corner(method, n, x, y, runs):
+    truth = true_epsilon(x, y)
+    misses = count_misses(lambda r: corner_scores(r, n, x, y), truth, DELTA, method, runs, 17)
+    assert_rate_allowed(misses, runs)
+
+
+@pytest.mark.parametrize(("x", "y"), CORNERS)
+def test_band_scores_at_the_corners(x, y):
+    run_corner("bands", 100, x, y, 500)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [100, 1000])
+@pytest.mark.parametrize(("x", "y"), CORNERS)
+@pytest.mark.parametrize("method", METHODS)
+def test_scores_at_the_corners_long(method, n, x, y):
+    run_corner(method, n, x, y, 500 if method == "multisplit" else 5000)
+
+
 @pytest.mark.parametrize("n", [3, 100])
 def test_band_limits_fail_as_often_as_they_may(n):
     """The level is used up: uniforms cross their limits in alpha of all cases, within chance."""
@@ -275,3 +325,28 @@ def test_one_run_scores(family):
 @pytest.mark.parametrize("family", [None, "gaussian"])
 def test_one_run_scores_long(family, m):
     run_one_run(m, 1500, family)
+
+
+def corner_canaries(random, m, x, y):
+    """Each canary's bit goes through a channel of its own with error rates (x, y)."""
+    bits = random.integers(0, 2, m).astype(bool)
+    guesses = random.uniform(size=m) < np.where(bits, 1 - x, y)
+    return guesses + random.uniform(0, 0.5, m), bits
+
+
+def run_one_run_corner(m, x, y, runs):
+    truth = max(true_epsilon(x, y), true_epsilon(1 - x, 1 - y))
+    misses = one_run_misses(lambda r: corner_canaries(r, m, x, y), truth, DELTA, None, runs, 18)
+    assert_rate_allowed(misses, runs)
+
+
+@pytest.mark.parametrize(("x", "y"), CORNERS)
+def test_one_run_scores_at_the_corners(x, y):
+    run_one_run_corner(100, x, y, 60)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("m", [100, 1000])
+@pytest.mark.parametrize(("x", "y"), CORNERS)
+def test_one_run_scores_at_the_corners_long(m, x, y):
+    run_one_run_corner(m, x, y, 1500)
