@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -18,21 +19,33 @@ def imported(code):
     return set(result.stdout.splitlines())
 
 
-def cpu_seconds(arguments):
+@pytest.fixture
+def environment(tmp_path):
+    """An environment that keeps bytecode, as every installed package has it, whatever the caller has set.
+
+    Without bytecode each start compiles the sources of an editable install, which no user of a wheel pays.
+    """
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(tmp_path)}
+
+
+def cpu_seconds(arguments, environment):
     """User and system time of a child process."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-P", *arguments], stdout=subprocess.DEVNULL, check=True)
+    command = [sys.executable, "-P", *arguments]
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True, env=environment)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["dp-estimate", "--help"]])
-def test_help_costs_less_than_six_bare_interpreters(arguments):
+def test_help_costs_less_than_six_bare_interpreters(arguments, environment):
     """The least of many runs, taken in turn: other processes can only add to a run's time."""
+    cpu_seconds(["-m", "auditkit", *arguments], environment)  # writes the bytecode
     bare = help_ = float("inf")
     for repeat in range(40):
-        bare = min(bare, cpu_seconds(["-c", "pass"]))
-        help_ = min(help_, cpu_seconds(["-m", "auditkit", *arguments]))
+        bare = min(bare, cpu_seconds(["-c", "pass"], environment))
+        help_ = min(help_, cpu_seconds(["-m", "auditkit", *arguments], environment))
         if repeat >= 7 and help_ < 6 * bare:
             break
     assert help_ < 6 * bare, f"{help_ / bare:.1f} times"
