@@ -248,7 +248,7 @@ def _run_checks(
     ]
     if point is None:
         done.append(checks.no_posterior(evidence))
-    return {check.id: check for check in done}
+    return {check.id: check for check in (*done, *evidence.checks)}
 
 
 def _figures(
@@ -322,6 +322,7 @@ def _result(answer: _Answer, evidence: Evidence, figures: dict[str, Any], clock:
         inputs=_inputs(evidence),
         settings=_settings(request, evidence),
         figures={} if answer.broken else figures,
+        mechanism=evidence.mechanism,
         assumptions=_assumptions(answer, evidence),
         warnings=_warnings(answer),
         environment=_environment(),
@@ -441,7 +442,7 @@ def _warnings(answer: _Answer) -> tuple[Note, ...]:
 def _inputs(evidence: Evidence) -> dict[str, Any]:
     counts = evidence.counts
     return {
-        "model": None,
+        "model": None if evidence.model is None else dict(evidence.model),
         "evidence": {
             "kind": "scores" if counts is None else "counts",
             "design": evidence.design,

@@ -15,7 +15,9 @@ from auditkit.privacy.evidence import Evidence
 from auditkit.privacy.numbers import binomial_tail, round_up, short
 from auditkit.results import Check, CheckStatus
 
-HARD_CHECKS = frozenset({"bit-count", "permutation-null", "blind-baseline"})
+HARD_CHECKS = frozenset(
+    {"bit-count", "permutation-null", "blind-baseline", "model-identity", "canary-records"}
+)
 """Checks whose failure makes the design invalid."""
 
 SHUFFLES = 200

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +14,10 @@ from auditkit.errors import InputError, show
 from auditkit.io.arrays import check_scores, check_unit, read_scores
 from auditkit.privacy.epsilon import _assumptions as assume
 from auditkit.privacy.epsilon._inputs import check_counts
-from auditkit.results import Assumption, Counts
+from auditkit.results import Assumption, Check, Counts
+
+if TYPE_CHECKING:
+    from auditkit.privacy.epsilon.families import SubsampledGaussianCurves
 
 Design = Literal["one-run", "independent", "post-hoc"]
 
@@ -65,6 +68,17 @@ class Evidence:
         What the design and the reduction to units rest on.
     origin : mapping
         The file that the scores came from (name, sha256, bytes), or empty.
+    checks : tuple of Check
+        Outcomes of checks that only the source of the evidence could run (blind baseline, model identity);
+        they take the place of the ``not-run`` of the same name.
+    declared : mapping
+        What the training declared (epsilon, delta, sigma, sampling_rate, steps, clip, ...), or empty.
+    mechanism : mapping or None
+        The mechanism fit of a training trace.
+    curves : SubsampledGaussianCurves or None
+        Tabulated trade-off curves of the declared mechanism.
+    model : mapping or None
+        Name, sha256 and bytes of the model that the evidence is about.
     """
 
     design: Design
@@ -78,6 +92,11 @@ class Evidence:
     unit_given: bool = False
     assumptions: tuple[Assumption, ...] = ()
     origin: Mapping[str, Any] = field(default_factory=dict)
+    checks: tuple[Check, ...] = ()
+    declared: Mapping[str, Any] = field(default_factory=dict)
+    mechanism: Mapping[str, Any] | None = None
+    curves: SubsampledGaussianCurves | None = None
+    model: Mapping[str, Any] | None = None
 
     @property
     def n_units(self) -> int:
