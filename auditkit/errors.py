@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import unicodedata
+from typing import Any
 
 
 def show(text: object, limit: int = 80) -> str:
@@ -64,3 +66,32 @@ class InternalError(RuntimeError):
 
 class AuditWarning(UserWarning):
     """Something about an audit that its reader should know. Also listed in the result's `warnings`."""
+
+
+def require_extra(module: str, extra: str, what: str) -> Any:
+    """Import `module`, which the optional dependencies `extra` bring.
+
+    Parameters
+    ----------
+    module : str
+        For example ``"torch"``.
+    extra : str
+        The name of the extra, for example ``"torch"``.
+    what : str
+        What needs it, as it is to stand in the message.
+
+    Raises
+    ------
+    InputError
+        One line with the install command, when the module is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != module.partition(".")[0]:
+            raise
+        raise InputError(
+            f"{what}: needs {module.partition('.')[0]}, which is not installed",
+            id="AK-EX-001",
+            hint=f"pip install 'auditkit-ml[{extra}]'",
+        ) from None

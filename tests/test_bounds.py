@@ -257,7 +257,8 @@ def test_buehler_against_enumeration(members, nonmembers, fn, fp, delta):
     members=st.integers(1, 40),
     nonmembers=st.integers(1, 40),
     data=st.data(),
-    delta=st.sampled_from([0.0, 1e-4, 0.05]),
+    # No rate (2k + 1) / (2n + 2) of these tables is exactly 1 - delta: there rounding alone would order outcomes.
+    delta=st.sampled_from([0.0, 1e-4, 0.0503]),
     alpha=st.sampled_from([0.005, 0.05, 0.4]),
 )
 def test_buehler_is_never_above_what_enumeration_allows(members, nonmembers, data, delta, alpha):
