@@ -3,13 +3,14 @@
 Canary j is a direction of its own in the space of the gradients. A canary that takes part is drawn in each logical step
 with the declared sampling rate, and a gradient of clipped size along its direction joins the sum of clipped gradients
 before the noise. The noisy sum along the direction is then one observation of the Gaussian mechanism ("Dirac canaries":
-Steinke et al. 2023, arXiv 2305.08846, section 6; white-box, all iterates: Nasr et al. 2023, arXiv 2302.07956).
+Steinke et al. 2023, arXiv 2305.08846; white-box, all iterates: Nasr et al. 2023, arXiv 2302.07956).
 
 Opacus itself is imported when a training is attached to, not before.
 """
 
 from __future__ import annotations
 
+import copy
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,6 +76,7 @@ class Trace:
         self.member: NDArray[np.bool_] = statistics.bits.copy()
         self.member.flags.writeable = False
         self.seed, self.kind = run.seed, run.kind
+        self._accountant = None if attachment is None else attachment.accountant
 
     def __enter__(self) -> Trace:
         return self
@@ -147,8 +149,11 @@ class Trace:
                 id="AK-OP-008",
                 hint="attach after PrivacyEngine.make_private, or pass accountant=engine.accountant",
             )
-        accountants = require_extra("opacus.accountants", "torch", "the accountant's epsilon")
-        accountant = accountants.create_accountant(self._run.mechanism)
+        if self._accountant is None:
+            accountants = require_extra("opacus.accountants", "torch", "the accountant's epsilon")
+            accountant = accountants.create_accountant(self._run.mechanism)
+        else:
+            accountant = copy.copy(self._accountant)  # which may have gone on since
         accountant.history = list(self._run.history)
         return float(accountant.get_epsilon(float(delta)))
 
@@ -271,10 +276,9 @@ class Trace:
         return float(values[0]) if constant else [float(value) for value in values]
 
     def _remember_accountant(self) -> None:
-        accountant = None if self._attachment is None else self._attachment.accountant
-        if accountant is not None:
-            self._run.mechanism = str(accountant.mechanism())
-            self._run.history = [(float(s), float(q), int(n)) for s, q, n in accountant.history]
+        if self._attachment is not None and self._accountant is not None:
+            self._run.mechanism = str(self._accountant.mechanism())
+            self._run.history = [(float(s), float(q), int(n)) for s, q, n in self._accountant.history]
 
 
 def attach(
@@ -289,7 +293,7 @@ def attach(
     sampling_rate: float | None = None,
     steps: int | None = None,
     model: Any = None,
-    probe_every: int = 1,
+    probe_every: int = 5,
     keep: bool = False,
 ) -> Trace:
     """Plant gradient canaries in the training that `optimizer` runs, and record what the noise leaves of them.
@@ -354,7 +358,7 @@ def attach(
     seed = secrets.randbits(63) if seed is None else given.whole("seed", seed, 0)
     accountant, rate = given.accounting(optimizer.step_hook, accountant, sampling_rate, data_loader)
     sampler = given.sampler_of(sampler, data_loader)
-    bits = _stream(seed, _BITS).random(canaries) < 0.5
+    bits = _coins(seed, canaries)
     directions = (Coordinates if kind == "coordinate" else Orthonormal)(
         parameters, canaries, _stream(seed, _DIRECTIONS)
     )
@@ -378,6 +382,11 @@ def attach(
         statistics, directions, rate, sampler == "poisson", probe_every, accountant, _stream(seed, _DRAWS)
     )
     return Trace(run, statistics, Attachment(optimizer, plan))
+
+
+def _coins(seed: int, canaries: int) -> NDArray[np.bool_]:
+    """One fair coin a canary."""
+    return _stream(seed, _BITS).random(canaries) < 0.5
 
 
 def _stream(seed: int, tag: int) -> np.random.Generator:
