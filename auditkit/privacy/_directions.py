@@ -1,0 +1,159 @@
+"""Directions of gradient canaries: single coordinates, or random orthonormal vectors, of a model's parameters.
+
+Both kinds do three things, always on the device and in the precision of the parameters: `inject` adds canaries to the
+sum of clipped gradients, `capture` remembers that sum before, and `observe` reads the noisy sum along the directions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditkit.errors import InputError, require_extra
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+LARGEST_MATRIX = 2**27
+"""Entries of the largest matrix of orthonormal directions; 512 MiB in float32."""
+
+
+class _Part(NamedTuple):
+    """The canaries `start` to `stop`, which lie in one parameter."""
+
+    parameter: Any
+    positions: Any
+    start: int
+    stop: int
+
+
+class Coordinates:
+    """Canary j is a coordinate of its own among all trainable parameters.
+
+    Parameters
+    ----------
+    parameters : sequence of torch.nn.Parameter
+        The trainable parameters, in the optimizer's order.
+    canaries : int
+        At most the number of weights.
+    rng : numpy.random.Generator
+        Draws the coordinates; canaries are numbered in their order.
+    """
+
+    def __init__(self, parameters: Sequence[Any], canaries: int, rng: np.random.Generator):
+        torch = require_extra("torch", "torch", "gradient canaries")
+        ends = np.cumsum([p.numel() for p in parameters])
+        place = np.sort(rng.choice(int(ends[-1]), canaries, replace=False, shuffle=False))
+        self.layer: Ints = np.searchsorted(ends, place, side="right").astype(np.int64)
+        self._torch = torch
+        self._parts: list[_Part] = []
+        for index in np.unique(self.layer):
+            start, stop = (int(np.searchsorted(self.layer, index, side)) for side in ("left", "right"))
+            parameter = parameters[int(index)]
+            positions = torch.as_tensor(
+                place[start:stop] - (ends[index] - parameter.numel()), device=parameter.device
+            )
+            self._parts.append(_Part(parameter, positions, start, stop))
+        self._one_device = len({part.parameter.device for part in self._parts}) == 1
+
+    def capture(self) -> Any:
+        """The clean sum along the directions, still on the device."""
+        return self._gather([part.parameter.summed_grad for part in self._parts])
+
+    def inject(self, drawn: Ints, size: float) -> None:
+        """Add `size` along each direction in `drawn` (sorted) to the sums of clipped gradients, in place."""
+        for part in self._parts:
+            first, last = np.searchsorted(drawn, (part.start, part.stop))
+            if first < last:
+                sums = part.parameter.summed_grad
+                chosen = part.positions[self._torch.as_tensor(drawn[first:last] - part.start).to(sums.device)]
+                # put_ counts in row-major order whatever the strides; the coordinates are distinct
+                sums.put_(chosen, sums.new_full((int(last - first),), size), accumulate=True)
+
+    def observe(self, captured: Any, scale: float) -> Floats:
+        """The noisy sum, ``scale * p.grad``, along the directions, less `captured` (None: nothing is taken off)."""
+        noisy = self._gather([part.parameter.grad for part in self._parts])
+        if captured is None:
+            return np.asarray(noisy.to("cpu", self._torch.float64).numpy()) * scale
+        both = self._torch.stack([noisy, captured]).to("cpu", self._torch.float64).numpy()
+        return np.asarray(both[0] * scale - both[1], np.float64)
+
+    def _gather(self, tensors: list[Any]) -> Any:
+        found = [self._torch.take(t, part.positions) for t, part in zip(tensors, self._parts, strict=True)]
+        return self._torch.cat(found if self._one_device else [t.cpu() for t in found])
+
+
+class Orthonormal:
+    """Canary j is row j of a random matrix with orthonormal rows that span all trainable parameters.
+
+    Parameters
+    ----------
+    parameters : sequence of torch.nn.Parameter
+        The trainable parameters, d weights in all.
+    canaries : int
+        m <= d, with m d at most `LARGEST_MATRIX`.
+    rng : numpy.random.Generator
+        Draws the Gaussian matrix that is made orthonormal.
+
+    Raises
+    ------
+    InputError
+        AK-OP-003 when the matrix would be too large.
+
+    Notes
+    -----
+    O(d m^2) once and O(d m) a step; m d float32 numbers of memory (float64 for float64 parameters).
+    """
+
+    def __init__(self, parameters: Sequence[Any], canaries: int, rng: np.random.Generator):
+        torch = require_extra("torch", "torch", "gradient canaries")
+        sizes = [p.numel() for p in parameters]
+        if sum(sizes) * canaries > LARGEST_MATRIX:
+            raise InputError(
+                f"canaries: must be at most {LARGEST_MATRIX // sum(sizes):,} for kind 'orthonormal' and "
+                f"{sum(sizes):,} weights, not {canaries:,}: the matrix would have {sum(sizes) * canaries:,} entries",
+                id="AK-OP-003",
+                hint="kind='coordinate' has no such limit",
+            )
+        exact = any(p.dtype == torch.float64 for p in parameters)
+        gaussian = rng.standard_normal((sum(sizes), canaries), dtype=np.float64 if exact else np.float32)
+        rows = np.linalg.qr(gaussian)[0].T
+        self.layer: Ints = np.zeros(canaries, np.int64)
+        self._torch = torch
+        self._parameters = list(parameters)
+        starts = np.concatenate(([0], np.cumsum(sizes)))
+        self._blocks = [
+            torch.as_tensor(np.ascontiguousarray(rows[:, start:stop]), device=p.device)
+            for p, start, stop in zip(parameters, starts[:-1], starts[1:], strict=True)
+        ]
+
+    def capture(self) -> Any:
+        """A copy of the clean sum."""
+        return [p.summed_grad.clone() for p in self._parameters]
+
+    def inject(self, drawn: Ints, size: float) -> None:
+        """Add `size` along each direction in `drawn` to the sums of clipped gradients, in place."""
+        if drawn.size == 0:
+            return
+        for parameter, block in zip(self._parameters, self._blocks, strict=True):
+            total = block[self._torch.as_tensor(drawn).to(block.device)].sum(dim=0).mul_(size)
+            parameter.summed_grad += total.to(parameter.summed_grad.dtype).view_as(parameter.summed_grad)
+
+    def observe(self, captured: Any, scale: float) -> Floats:
+        """The noisy sum, ``scale * p.grad``, along the directions, less `captured` (None: nothing is taken off)."""
+        total = np.zeros(self.layer.size)
+        for index, (parameter, block) in enumerate(zip(self._parameters, self._blocks, strict=True)):
+            noisy = parameter.grad.detach().reshape(-1).to(block.dtype) * scale
+            if captured is not None:
+                noisy -= captured[index].reshape(-1)
+            total += (block @ noisy).to("cpu", self._torch.float64).numpy()
+        return total
+
+
+def probe_value(parameters: Sequence[Any], norm: float) -> float:
+    """The entry of the constant vector over all `parameters` that has Euclidean norm `norm`."""
+    return norm / math.sqrt(sum(p.numel() for p in parameters))
