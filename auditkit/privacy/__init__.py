@@ -27,6 +27,7 @@ __all__ = [
     "EpsilonPosterior",
     "Evidence",
     "MuPosterior",
+    "attacks",
     "buehler",
     "clopper_pearson",
     "dp_estimate",
@@ -58,7 +59,7 @@ _HOME = {
 }
 
 
-_MODULES = ("opacus",)
+_MODULES = ("attacks", "opacus")
 
 
 def __getattr__(name: str) -> Any:

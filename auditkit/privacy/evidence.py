@@ -18,6 +18,7 @@ from auditkit.results import Assumption, Check, Counts
 
 if TYPE_CHECKING:
     from auditkit.privacy.epsilon.families import SubsampledGaussianCurves
+    from auditkit.privacy.mechanism import TraceSummary
 
 Design = Literal["one-run", "independent", "post-hoc"]
 
@@ -73,8 +74,8 @@ class Evidence:
         they take the place of the ``not-run`` of the same name.
     declared : mapping
         What the training declared (epsilon, delta, sigma, sampling_rate, steps, clip, ...), or empty.
-    mechanism : mapping or None
-        The mechanism fit of a training trace.
+    trace : TraceSummary or None
+        Summary statistics of a training trace, for the mechanism fit.
     curves : SubsampledGaussianCurves or None
         Tabulated trade-off curves of the declared mechanism.
     model : mapping or None
@@ -94,7 +95,7 @@ class Evidence:
     origin: Mapping[str, Any] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
     declared: Mapping[str, Any] = field(default_factory=dict)
-    mechanism: Mapping[str, Any] | None = None
+    trace: TraceSummary | None = None
     curves: SubsampledGaussianCurves | None = None
     model: Mapping[str, Any] | None = None
 
@@ -274,6 +275,41 @@ class Evidence:
         table = read_scores(path)
         origin = {"name": Path(path).name, "sha256": table.sha256, "bytes": table.bytes}
         return cls.from_scores(table.scores, table.bits, unit=table.unit, design=design, origin=origin)
+
+    @classmethod
+    def from_manifest(
+        cls, path: str | Path, *, model: str | Path | None = None, arch: str | None = None
+    ) -> Evidence:
+        """Evidence from the manifest ``MODEL.audit`` that was written while the model was trained.
+
+        Parameters
+        ----------
+        path : path
+            The manifest.
+        model : path, optional
+            The weights; None: the manifest's name without ``.audit``.
+        arch : str, optional
+            ``module:function`` that makes the network: the canary records are scored anew by the weights instead of
+            trusting the recorded scores.
+
+        Returns
+        -------
+        Evidence
+            Bound to the weights; with the declared epsilon and delta, the training trace and the tabulated curves where
+            the manifest has them.
+
+        Raises
+        ------
+        InputError
+            If the manifest is malformed, or the weights are missing or not those that it belongs to.
+
+        Notes
+        -----
+        Milliseconds for thousands of canaries. Needs neither torch nor the data unless `arch` is given.
+        """
+        from auditkit.privacy.recorded import evidence_from_manifest
+
+        return evidence_from_manifest(path, model=model, arch=arch)
 
 
 def _count(name: str, value: ArrayLike) -> int:
