@@ -58,33 +58,44 @@ class Coordinates:
             positions = torch.as_tensor(on_host, device=parameter.device)
             self._parts.append(_Part(parameter, positions, on_host, start))
         self._bounds = np.array([*(part.start for part in self._parts), canaries])
+        devices = {part.parameter.device.type for part in self._parts}
         self._one_device = len({part.parameter.device for part in self._parts}) == 1
+        # NumPy's indexing costs less than torch's, but knows no bfloat16
+        narrow = any(part.parameter.element_size() < 4 for part in self._parts)
+        self._by_numpy = devices == {"cpu"} and not narrow
 
-    def capture(self) -> Any:
-        """The clean sum along the directions, still on the device."""
+    def capture(self) -> Floats:
+        """The clean sum along the directions."""
         return self._gather([part.parameter.summed_grad for part in self._parts])
 
     def inject(self, drawn: Ints, size: float) -> None:
         """Add `size` along each direction in `drawn` (sorted) to the sums of clipped gradients, in place."""
-        cuts = np.searchsorted(drawn, self._bounds)
+        cuts = np.searchsorted(drawn, self._bounds).tolist()
         for part, first, last in zip(self._parts, cuts[:-1], cuts[1:], strict=True):
-            if first < last:
-                sums = part.parameter.summed_grad
-                chosen = self._torch.from_numpy(part.on_host[drawn[first:last] - part.start]).to(sums.device)
-                # put_ counts in row-major order whatever the strides; the coordinates are distinct
-                sums.put_(chosen, sums.new_full((int(last - first),), size), accumulate=True)
+            if first == last:
+                continue
+            sums = part.parameter.summed_grad
+            chosen = part.on_host[drawn[first:last] - part.start]
+            if self._by_numpy:
+                sums.detach().numpy().flat[chosen] += size  # the coordinates are distinct
+            else:  # put_, like flat, counts in row-major order whatever the strides
+                positions = self._torch.from_numpy(chosen).to(sums.device)
+                sums.put_(positions, sums.new_full((last - first,), size), accumulate=True)
 
-    def observe(self, captured: Any, scale: float) -> Floats:
+    def observe(self, captured: Floats | None, scale: float) -> Floats:
         """The noisy sum, ``scale * p.grad``, along the directions, less `captured` (None: nothing is taken off)."""
-        noisy = self._gather([part.parameter.grad for part in self._parts])
-        if captured is None:
-            return np.asarray(noisy.to("cpu", self._torch.float64).numpy()) * scale
-        both = self._torch.stack([noisy, captured]).to("cpu", self._torch.float64).numpy()
-        return np.asarray(both[0] * scale - both[1], np.float64)
+        noisy = scale * self._gather([part.parameter.grad for part in self._parts])
+        return noisy if captured is None else noisy - captured
 
-    def _gather(self, tensors: list[Any]) -> Any:
-        found = [self._torch.take(t, part.positions) for t, part in zip(tensors, self._parts, strict=True)]
-        return self._torch.cat(found if self._one_device else [t.cpu() for t in found])
+    def _gather(self, tensors: list[Any]) -> Floats:
+        if self._by_numpy:
+            found = [
+                t.detach().numpy().take(part.on_host) for t, part in zip(tensors, self._parts, strict=True)
+            ]
+            return np.concatenate(found, dtype=np.float64)
+        taken = [self._torch.take(t, part.positions) for t, part in zip(tensors, self._parts, strict=True)]
+        whole = self._torch.cat(taken if self._one_device else [t.cpu() for t in taken])
+        return np.asarray(whole.to("cpu", self._torch.float64).numpy())
 
 
 class Orthonormal:

@@ -39,6 +39,7 @@ class Attachment:
         self._optimizer, self._plan, self.accountant = optimizer, plan, plan.accountant
         self._ghost = isinstance(optimizer, optimizers.DPOptimizerFastGradientClipping)
         self._name = "accumulate" if self._ghost else "clip_and_accumulate"
+        self._parameters: list[Any] = optimizer.params
         self._taking_part = np.flatnonzero(plan.statistics.bits)
         self._batch, self._clip_ratio = 0, math.nan
         self._pending: tuple[Any, NDArray[np.int64], Step] | None = None
@@ -79,7 +80,7 @@ class Attachment:
 
     def _inject(self) -> None:
         optimizer = self._optimizer
-        if any(p.summed_grad is None for p in optimizer.params):
+        if any(p.summed_grad is None for p in self._parameters):
             raise InputError("optimizer: must keep the parameters it had at attach", id="AK-OP-012")
         clip, rate = float(optimizer.max_grad_norm), self._rate()
         ratio = self._measured_clip_ratio(clip)
@@ -118,8 +119,7 @@ class Attachment:
 
     def _rows(self) -> int:
         """Records in this physical batch; -1 where nothing tells."""
-        parameter = self._optimizer.params[0]
-        found = getattr(parameter, "_norm_sample" if self._ghost else "grad_sample", None)
+        found = getattr(self._parameters[0], "_norm_sample" if self._ghost else "grad_sample", None)
         if found is None:
             return -1
         return sum(len(one) for one in found) if isinstance(found, list) else len(found)

@@ -150,7 +150,7 @@ def _run(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
 def _statistics(arrays: Mapping[str, NDArray[Any]]) -> TraceStatistics:
     found = TraceStatistics(arrays["bits"], arrays["pairs"], keep="kept" in arrays)
     for name in ("draws", "pair_sum", *_BY_CANARY):
-        setattr(found, name, arrays[name])
+        getattr(found, name)[...] = arrays[name]
     found.step_sum2 = arrays["step_sum2"].tolist()
     found.steps = [
         Step(*row)._replace(batch_size=int(row[Step._fields.index("batch_size")]))

@@ -50,8 +50,8 @@ def step_scores(x: Floats, *, sigma: float, rate: float) -> Floats:
     float64, shape (m,)
         Finite for finite `x`; relative accuracy near 0 is that of log1p and expm1.
     """
-    exponent = np.clip((2.0 * x - 1.0) / (2.0 * sigma * sigma), -_EXPONENT_LIMIT, _EXPONENT_LIMIT)
-    if rate == 1.0:
+    exponent = np.minimum((x - 0.5) / (sigma * sigma), _EXPONENT_LIMIT)
+    if rate == 1.0:  # log1p would be given -1
         return exponent
     return np.asarray(np.log1p(rate * np.expm1(exponent)), np.float64)
 
@@ -73,7 +73,9 @@ class TraceStatistics:
         m = bits.size
         self.bits, self.pairs = bits, pairs
         self.draws: Ints = np.zeros(m, np.int64)
-        self.llr, self.sum1, self.sum2, self.sum3, self.sum4, self.lag1, self.lag2 = np.zeros((7, m))
+        self.llr: Floats = np.zeros(m)
+        self._sums, self._terms = np.zeros((6, m)), np.empty((6, m))  # one addition a step, not six
+        self.sum1, self.sum2, self.sum3, self.sum4, self.lag1, self.lag2 = self._sums
         self.pair_sum: Floats = np.zeros(len(pairs))
         self.step_sum2: list[float] = []
         self.steps: list[Step] = []
@@ -87,20 +89,20 @@ class TraceStatistics:
 
     def add(self, x: Floats, drawn: Ints, step: Step) -> None:
         """Take in the observations of one logical step and the canaries that were added in it."""
-        square = x * x
+        terms, square = self._terms, self._terms[1]
+        terms[0] = x
+        np.multiply(x, x, out=square)
+        np.multiply(square, x, out=terms[2])
+        np.multiply(square, square, out=terms[3])
+        np.multiply(x, self._before[0], out=terms[4])
+        np.multiply(x, self._before[1], out=terms[5])
         if self.overflow is not None or not np.isfinite(square.sum()):
             self.overflow = len(self.steps) if self.overflow is None else self.overflow
             return
+        self._sums += terms
+        self._before = (x, self._before[0])
         self.draws[drawn] += 1
         self.llr += step_scores(x, sigma=step.sigma, rate=step.rate)
-        self.sum1 += x
-        self.sum2 += square
-        self.sum3 += square * x
-        self.sum4 += square * square
-        one, two = self._before
-        self.lag1 += x * one
-        self.lag2 += x * two
-        self._before = (x, one)
         self.pair_sum += x[self._first] * x[self._second]
         self.step_sum2.append(float(square[self._excluded].sum()))
         self.steps.append(step)

@@ -324,7 +324,7 @@ def attach(
     sampling_rate: float | None = None,
     steps: int | None = None,
     model: Any = None,
-    probe_every: int = 5,
+    probe_every: int = 10,
     keep: bool = False,
 ) -> Trace:
     """Plant gradient canaries in the training that `optimizer` runs, and record what the noise leaves of them.
