@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from auditkit.privacy import attacks
     from auditkit.privacy.audit import dp_estimate
+    from auditkit.privacy.canaries import Canaries
     from auditkit.privacy.epsilon.bands import score_bound
     from auditkit.privacy.epsilon.bounds import buehler, clopper_pearson, jeffreys, katz_log
     from auditkit.privacy.epsilon.one_run import one_run_bound, one_run_fdp_bound
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AuditPlan",
+    "Canaries",
     "DPEstimate",
     "EpsilonBound",
     "EpsilonPosterior",
@@ -41,6 +43,7 @@ __all__ = [
 
 _HOME = {
     "AuditPlan": "auditkit.results",
+    "Canaries": "auditkit.privacy.canaries",
     "DPEstimate": "auditkit.results",
     "EpsilonBound": "auditkit.results",
     "EpsilonPosterior": "auditkit.privacy.epsilon.posterior",
