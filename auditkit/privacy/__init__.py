@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from auditkit.privacy.epsilon.posterior import EpsilonPosterior, MuPosterior
     from auditkit.privacy.evidence import Evidence
     from auditkit.privacy.plan import plan_audit
+    from auditkit.privacy.saving import save_with_audit
     from auditkit.results import AuditPlan, DPEstimate, EpsilonBound
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "one_run_bound",
     "one_run_fdp_bound",
     "plan_audit",
+    "save_with_audit",
     "score_bound",
 ]
 
@@ -54,6 +56,7 @@ _HOME = {
     "one_run_bound": "auditkit.privacy.epsilon.one_run",
     "one_run_fdp_bound": "auditkit.privacy.epsilon.one_run",
     "plan_audit": "auditkit.privacy.plan",
+    "save_with_audit": "auditkit.privacy.saving",
     "score_bound": "auditkit.privacy.epsilon.bands",
 }
 
