@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from auditkit.privacy import attacks
+    from auditkit.privacy import opacus
     from auditkit.privacy.audit import dp_estimate
     from auditkit.privacy.epsilon.bands import score_bound
     from auditkit.privacy.epsilon.bounds import buehler, clopper_pearson, jeffreys, katz_log
@@ -36,6 +36,7 @@ __all__ = [
     "katz_log",
     "one_run_bound",
     "one_run_fdp_bound",
+    "opacus",
     "plan_audit",
     "save_with_audit",
     "score_bound",
@@ -61,9 +62,12 @@ _HOME = {
 }
 
 
+_MODULES = ("attacks", "opacus")
+
+
 def __getattr__(name: str) -> Any:
-    if name == "attacks":
-        return importlib.import_module("auditkit.privacy.attacks")
+    if name in _MODULES:
+        return importlib.import_module(f"auditkit.privacy.{name}")
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
     raise AttributeError(f"module 'auditkit.privacy' has no attribute {name!r}")
