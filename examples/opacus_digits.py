@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,20 @@ def network() -> torch.nn.Module:
     return torch.nn.Sequential(torch.nn.Linear(64, 128), torch.nn.ReLU(), torch.nn.Linear(128, 10))
 
 
-def train(epsilon: float, folder: Path, seed: int, canaries: int = 1000) -> Path:
-    """Train at the claimed `epsilon`, and write model.pt and model.pt.audit."""
+def train(
+    epsilon: float,
+    folder: Path,
+    seed: int,
+    *,
+    name: str = "model.pt",
+    canaries: int = 1000,
+    tamper: Callable[[Any], None] = lambda optimizer: None,
+    read: Callable[[DataLoader[Any]], DataLoader[Any]] = lambda loader: loader,
+) -> Path:
+    """Train at the claimed `epsilon`, and write the model and its audit.
+
+    `tamper` and `read` are where opacus_broken.py puts its defects; here they change nothing.
+    """
     torch.manual_seed(seed)
     loader, test_images, test_labels = digits()
     model = network()
@@ -56,24 +69,29 @@ def train(epsilon: float, folder: Path, seed: int, canaries: int = 1000) -> Path
         epochs=EPOCHS,
         max_grad_norm=1.0,
     )
+    tamper(optimizer)
     trace = opacus.attach(  # added line 2
         optimizer, canaries=canaries, seed=seed, data_loader=private_loader, model=private
     )
     for _ in range(EPOCHS):
-        for images, labels in private_loader:
+        for images, labels in read(private_loader):
             optimizer.zero_grad()
             torch.nn.functional.cross_entropy(private(images), labels).backward()
             optimizer.step()
     with torch.no_grad():
         accuracy = (private(test_images).argmax(1) == test_labels).double().mean().item()
-    print(f"trained: test accuracy {accuracy:.3f}, Opacus accounts for epsilon {engine.get_epsilon(DELTA):.2f}")
-    path = folder / "model.pt"
+    print(
+        f"trained: test accuracy {accuracy:.3f}, Opacus accounts for epsilon {engine.get_epsilon(DELTA):.2f}"
+    )
+    path = folder / name
     save_with_audit(private, path, trace=trace, delta=DELTA)  # added line 3
     return path
 
 
 def main(arguments: list[str] | None = None) -> Path:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--epsilon", type=float, default=4.0)
     parser.add_argument("--folder", type=Path, default=Path())
     parser.add_argument("--seed", type=int, default=0)
