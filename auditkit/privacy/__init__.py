@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from auditkit.privacy import attacks
+    from auditkit.privacy import opacus
     from auditkit.privacy.audit import dp_estimate
     from auditkit.privacy.canaries import Canaries
     from auditkit.privacy.epsilon.bands import score_bound
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from auditkit.privacy.epsilon.posterior import EpsilonPosterior, MuPosterior
     from auditkit.privacy.evidence import Evidence
     from auditkit.privacy.plan import plan_audit
+    from auditkit.privacy.saving import save_with_audit
     from auditkit.results import AuditPlan, DPEstimate, EpsilonBound
 
 __all__ = [
@@ -37,7 +38,9 @@ __all__ = [
     "katz_log",
     "one_run_bound",
     "one_run_fdp_bound",
+    "opacus",
     "plan_audit",
+    "save_with_audit",
     "score_bound",
 ]
 
@@ -57,13 +60,17 @@ _HOME = {
     "one_run_bound": "auditkit.privacy.epsilon.one_run",
     "one_run_fdp_bound": "auditkit.privacy.epsilon.one_run",
     "plan_audit": "auditkit.privacy.plan",
+    "save_with_audit": "auditkit.privacy.saving",
     "score_bound": "auditkit.privacy.epsilon.bands",
 }
 
 
+_MODULES = ("attacks", "opacus")
+
+
 def __getattr__(name: str) -> Any:
-    if name == "attacks":
-        return importlib.import_module("auditkit.privacy.attacks")
+    if name in _MODULES:
+        return importlib.import_module(f"auditkit.privacy.{name}")
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
     raise AttributeError(f"module 'auditkit.privacy' has no attribute {name!r}")

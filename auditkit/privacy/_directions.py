@@ -23,12 +23,12 @@ LARGEST_MATRIX = 2**27
 
 
 class _Part(NamedTuple):
-    """The canaries `start` to `stop`, which lie in one parameter."""
+    """The canaries that lie in one parameter: their positions in it, on its device and on the host."""
 
     parameter: Any
     positions: Any
+    on_host: Ints
     start: int
-    stop: int
 
 
 class Coordinates:
@@ -54,10 +54,10 @@ class Coordinates:
         for index in np.unique(self.layer):
             start, stop = (int(np.searchsorted(self.layer, index, side)) for side in ("left", "right"))
             parameter = parameters[int(index)]
-            positions = torch.as_tensor(
-                place[start:stop] - (ends[index] - parameter.numel()), device=parameter.device
-            )
-            self._parts.append(_Part(parameter, positions, start, stop))
+            on_host = place[start:stop] - (ends[index] - parameter.numel())
+            positions = torch.as_tensor(on_host, device=parameter.device)
+            self._parts.append(_Part(parameter, positions, on_host, start))
+        self._bounds = np.array([*(part.start for part in self._parts), canaries])
         self._one_device = len({part.parameter.device for part in self._parts}) == 1
 
     def capture(self) -> Any:
@@ -66,11 +66,11 @@ class Coordinates:
 
     def inject(self, drawn: Ints, size: float) -> None:
         """Add `size` along each direction in `drawn` (sorted) to the sums of clipped gradients, in place."""
-        for part in self._parts:
-            first, last = np.searchsorted(drawn, (part.start, part.stop))
+        cuts = np.searchsorted(drawn, self._bounds)
+        for part, first, last in zip(self._parts, cuts[:-1], cuts[1:], strict=True):
             if first < last:
                 sums = part.parameter.summed_grad
-                chosen = part.positions[self._torch.as_tensor(drawn[first:last] - part.start).to(sums.device)]
+                chosen = self._torch.from_numpy(part.on_host[drawn[first:last] - part.start]).to(sums.device)
                 # put_ counts in row-major order whatever the strides; the coordinates are distinct
                 sums.put_(chosen, sums.new_full((int(last - first),), size), accumulate=True)
 

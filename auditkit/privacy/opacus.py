@@ -3,13 +3,14 @@
 Canary j is a direction of its own in the space of the gradients. A canary that takes part is drawn in each logical step
 with the declared sampling rate, and a gradient of clipped size along its direction joins the sum of clipped gradients
 before the noise. The noisy sum along the direction is then one observation of the Gaussian mechanism ("Dirac canaries":
-Steinke et al. 2023, arXiv 2305.08846, section 6; white-box, all iterates: Nasr et al. 2023, arXiv 2302.07956).
+Steinke et al. 2023, arXiv 2305.08846; white-box, all iterates: Nasr et al. 2023, arXiv 2302.07956).
 
 Opacus itself is imported when a training is attached to, not before.
 """
 
 from __future__ import annotations
 
+import copy
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,14 +27,16 @@ from auditkit.privacy import _trace_file
 from auditkit.privacy._directions import Coordinates, Orthonormal
 from auditkit.privacy._opacus_arguments import Sampler
 from auditkit.privacy._opacus_hooks import Attachment, Plan
-from auditkit.privacy._trace_statistics import SCORE_LIMIT, TraceStatistics, draw_pairs
+from auditkit.privacy._trace_statistics import SCORE_LIMIT, Step, TraceStatistics, draw_pairs
+from auditkit.privacy.coins import toss_coins
 
 if TYPE_CHECKING:
     from auditkit.io.manifest import Group
     from auditkit.privacy.mechanism import MechanismFit, TraceSummary
 
 Kind = Literal["coordinate", "orthonormal"]
-_BITS, _DIRECTIONS, _DRAWS, _PAIRS = 1, 2, 3, 4  # streams of the seed
+_GROUP = "gradient-"  # before the kind: its name in a manifest, and of its coins
+_DIRECTIONS, _DRAWS, _PAIRS = 1, 2, 3  # streams of the seed
 
 
 @dataclass
@@ -75,6 +78,7 @@ class Trace:
         self.member: NDArray[np.bool_] = statistics.bits.copy()
         self.member.flags.writeable = False
         self.seed, self.kind = run.seed, run.kind
+        self._accountant = None if attachment is None else attachment.accountant
 
     def __enter__(self) -> Trace:
         return self
@@ -147,8 +151,11 @@ class Trace:
                 id="AK-OP-008",
                 hint="attach after PrivacyEngine.make_private, or pass accountant=engine.accountant",
             )
-        accountants = require_extra("opacus.accountants", "torch", "the accountant's epsilon")
-        accountant = accountants.create_accountant(self._run.mechanism)
+        if self._accountant is None:
+            accountants = require_extra("opacus.accountants", "torch", "the accountant's epsilon")
+            accountant = accountants.create_accountant(self._run.mechanism)
+        else:
+            accountant = copy.copy(self._accountant)  # which may have gone on since
         accountant.history = list(self._run.history)
         return float(accountant.get_epsilon(float(delta)))
 
@@ -163,8 +170,8 @@ class Trace:
         Returns
         -------
         dict
-            ``epsilon``, ``delta`` (None without `delta`), ``sigma``, ``sampling_rate`` and ``clip`` (a list with one
-            entry a step where they changed), ``steps`` (those seen), ``sampler``.
+            ``epsilon``, ``delta`` (None without `delta`), ``sigma``, ``sampling_rate`` and ``clip`` (None where they
+            changed from step to step: see `per_step`), ``steps`` (those seen), ``sampler``.
         """
         run = self._run
         return {
@@ -194,13 +201,13 @@ class Trace:
         from auditkit.privacy.mechanism import TraceSummary
 
         declared = self.declared(delta)
-        for name in ("sigma", "sampling_rate", "clip"):
-            if isinstance(declared[name], list):
-                raise InputError(
-                    f"trace: must have one {name} over all steps to be summarised, not {len(set(declared[name]))}",
-                    id="AK-OP-009",
-                    hint="the scores and the one-run bound do not need it; leave out the mechanism fit",
-                )
+        changing = [name for name in ("sigma", "sampling_rate", "clip") if declared[name] is None]
+        if changing:
+            raise InputError(
+                f"trace: must have one {changing[0]} over all steps to be summarised, and it changed",
+                id="AK-OP-009",
+                hint="scores and one-run bound do not need it: leave out the mechanism fit",
+            )
         found, run = self._statistics, self._run
         sums = ("bits", "draws", "sum1", "sum2", "sum3", "sum4", "lag1", "lag2", "pairs", "pair_sum")
         return TraceSummary(
@@ -234,7 +241,7 @@ class Trace:
         from auditkit.io.manifest import Group
 
         return Group(
-            kind=f"gradient-{self.kind}",
+            kind=_GROUP + self.kind,
             bits=self.member.copy(),
             unit=np.arange(self.member.size, dtype=np.int64),
             scores=self.scores,
@@ -263,18 +270,26 @@ class Trace:
         run, statistics = _trace_file.read(path)
         return cls(_Run(**run), statistics)
 
-    def _over_steps(self, name: str, initial: float) -> float | list[float]:
+    @property
+    def per_step(self) -> dict[str, NDArray[np.float64]]:
+        """What each logical step declared and showed, float64, shape (steps,).
+
+        ``sigma``, ``rate``, ``clip``: declared. ``batch_size``: records, -1 where unknown. ``clip_ratio``: norm that
+        clipping left of a gradient of norm 10 C, over C; NaN where it cannot be probed. ``accounted_sigma``,
+        ``accounted_rate``: what the accountant was told; NaN where it was told nothing.
+        """
+        return {name: self._statistics.column(name) for name in Step._fields}
+
+    def _over_steps(self, name: str, initial: float) -> float | None:
         values = self._statistics.column(name)
         if values.size == 0:
             return initial
-        constant = np.ptp(values) <= 1e-12 * abs(values[0])
-        return float(values[0]) if constant else [float(value) for value in values]
+        return float(values[0]) if np.ptp(values) <= 1e-12 * abs(values[0]) else None
 
     def _remember_accountant(self) -> None:
-        accountant = None if self._attachment is None else self._attachment.accountant
-        if accountant is not None:
-            self._run.mechanism = str(accountant.mechanism())
-            self._run.history = [(float(s), float(q), int(n)) for s, q, n in accountant.history]
+        if self._attachment is not None and self._accountant is not None:
+            self._run.mechanism = str(self._accountant.mechanism())
+            self._run.history = [(float(s), float(q), int(n)) for s, q, n in self._accountant.history]
 
 
 def attach(
@@ -289,7 +304,7 @@ def attach(
     sampling_rate: float | None = None,
     steps: int | None = None,
     model: Any = None,
-    probe_every: int = 1,
+    probe_every: int = 5,
     keep: bool = False,
 ) -> Trace:
     """Plant gradient canaries in the training that `optimizer` runs, and record what the noise leaves of them.
@@ -354,7 +369,7 @@ def attach(
     seed = secrets.randbits(63) if seed is None else given.whole("seed", seed, 0)
     accountant, rate = given.accounting(optimizer.step_hook, accountant, sampling_rate, data_loader)
     sampler = given.sampler_of(sampler, data_loader)
-    bits = _stream(seed, _BITS).random(canaries) < 0.5
+    bits = toss_coins(seed, _GROUP + kind, canaries)
     directions = (Coordinates if kind == "coordinate" else Orthonormal)(
         parameters, canaries, _stream(seed, _DIRECTIONS)
     )
