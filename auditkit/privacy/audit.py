@@ -394,7 +394,13 @@ def _verdict(answer: _Answer, evidence: Evidence, estimates: tuple[Estimate, ...
     conditions = tuple(
         Condition(
             c.text,
-            evaluate(c, epsilon_lower=lower, detectable_epsilon=answer.detectable, posterior=interval),
+            evaluate(
+                c,
+                epsilon_lower=lower,
+                detectable_epsilon=answer.detectable,
+                posterior=interval,
+                mechanism=answer.mechanism,
+            ),
         )
         for c in request.conditions
     )

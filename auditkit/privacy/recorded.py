@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from auditkit.results import Assumption, Check
 if TYPE_CHECKING:
     from auditkit.privacy.epsilon.families import SubsampledGaussianCurves
     from auditkit.privacy.mechanism import TraceSummary
+
+Part = TypeVar("Part")
 
 _RECORDED = Assumption(
     "recorded-scores",
@@ -134,7 +137,7 @@ def _trace(manifest: Manifest, path: str) -> TraceSummary | None:
         return None
     from auditkit.privacy.mechanism import TraceSummary
 
-    return TraceSummary.from_dict(manifest.mechanism, where=f"{show(path)}: mechanism")
+    return _read_part(TraceSummary.from_dict, manifest.mechanism, path, "mechanism")
 
 
 def _curves(manifest: Manifest, path: str) -> SubsampledGaussianCurves | None:
@@ -142,4 +145,12 @@ def _curves(manifest: Manifest, path: str) -> SubsampledGaussianCurves | None:
         return None
     from auditkit.privacy.epsilon.families import SubsampledGaussianCurves
 
-    return SubsampledGaussianCurves.from_dict(manifest.curves, where=f"{show(path)}: curves")
+    return _read_part(SubsampledGaussianCurves.from_dict, manifest.curves, path, "curves")
+
+
+def _read_part(read: Callable[[Any], Part], value: Mapping[str, Any], path: str, place: str) -> Part:
+    """A part of the manifest that has a reader of its own; its errors name file and place."""
+    try:
+        return read(value)
+    except InputError as error:
+        raise InputError(f"{show(path)}: {place}: {error}", id="AK-MA-002", path=path) from None
