@@ -1,375 +1,375 @@
-"""Does a training run do what it declares? Conformance of a training trace with noise, clipping and sampling.
+"""Does a training run do what it declares? The fit of a training trace to the mechanism of DP-SGD.
 
-`TraceSummary` holds what `auditkit.privacy.opacus` keeps of a trace: sums over steps for each canary and over canaries
-for each step, never the trace itself. `fit_mechanism` estimates the mechanism's parameters from it, tests each against
-its declaration and names what disagrees. The epsilon of the fitted mechanism is an estimate under a model of the
-mechanism, not a bound from an attack. Formulas: docs/theory/mechanism-fit.md.
+`fit_mechanism` estimates noise, clipping and sampling from a `TraceSummary`, tests each against its declaration
+(`auditkit.privacy.conformance`) and names what disagrees. The epsilon of the fitted mechanism is an estimate under a
+model of the mechanism, not a bound from an attack. Formulas: docs/theory/mechanism-fit.md.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any, Literal, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from auditkit.errors import InputError, show
+from auditkit.privacy import conformance
+from auditkit.privacy.conformance import ConformanceTest, Interval, Moments
+from auditkit.privacy.trace_summary import TraceSummary
+from auditkit.results import json_ready
 
-TRACE_SCHEMA = "auditkit.trace/1"
-SAMPLERS = ("poisson", "shuffle", "unknown")
+__all__ = ["FittedEpsilon", "MechanismFit", "Parameter", "TraceSummary", "fit_mechanism"]
 
-_FLOAT, _WHOLE, _BIT = np.dtype("<f8"), np.dtype("<i8"), np.dtype("|b1")
-# Each array: its type, the axis whose length it shares (m canaries, T steps, p pairs), and whether NaN is allowed.
-_ARRAYS: dict[str, tuple[np.dtype[Any], str, bool]] = {
-    "bits": (_BIT, "m", False),
-    "layer": (_WHOLE, "m", False),
-    "draws": (_WHOLE, "m", False),
-    "sum1": (_FLOAT, "m", False),
-    "sum2": (_FLOAT, "m", False),
-    "sum3": (_FLOAT, "m", False),
-    "sum4": (_FLOAT, "m", False),
-    "lag1": (_FLOAT, "m", False),
-    "lag2": (_FLOAT, "m", False),
-    "pairs": (_WHOLE, "p", False),
-    "pair_sum": (_FLOAT, "p", False),
-    "step_sum2": (_FLOAT, "T", False),
-    "batch_sizes": (_WHOLE, "T", False),
-    "clip_ratio": (_FLOAT, "T", True),
-    "accounted_sigma": (_FLOAT, "T", True),
-    "accounted_rate": (_FLOAT, "T", True),
-}
-_AXES = {"m": "bits", "T": "step_sum2", "p": "pair_sum"}
-_DECLARED = (
-    *("sigma", "sampling_rate", "steps", "clip"),
-    *("sampler", "epsilon", "delta", "expected_batch_size"),
+EPSILON_LABEL = (
+    "epsilon of a fitted model of the mechanism: an estimate under the assumption that the model holds, "
+    "not an attack-based bound"
+)
+ASSUMPTIONS = (
+    "noise is normal and independent over steps and directions, with one standard deviation",
+    "each record is drawn by Poisson sampling, independently at each step, and adds at most the clipping norm",
+    "the canary directions stand for all directions",
+    "all that leaves the training is a function of the noisy sums that the trace saw",
+)
+NOT_SEEN = (
+    "what follows the noise: divisors and learning rates that depend on the data, batch-norm buffers, early stopping",
+    "noise that is used again after more than two steps, or a weak random number generator",
+    "clipping of the real records, except by a probe where one was possible",
+)
+# When one of these fails, no fitted sigma and rate describe the mechanism.
+_STRUCTURE = (
+    *("sampler", "autocorrelation-1", "autocorrelation-2", "cross-correlation"),
+    *("noise-mean", "noise-steps", "noise-layers", "normality"),
 )
 
 
-@dataclass(frozen=True, eq=False)
-class TraceSummary:
-    """What is kept of a training trace of m canaries over T steps. Checked and frozen when made.
-
-    One observation is ``x[t, j] = <noisy sum - real sum, g_j> / C^2`` with the declared clipping norm C and canary
-    directions of norm C. If the mechanism is as declared, ``x[t, j] = B[t, j] C'/C + N(0, sigma^2)``, where ``B`` is
-    Bernoulli(q) for a canary that takes part and 0 for one that does not.
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of the mechanism: declared, and fitted where the trace allows.
 
     Attributes
     ----------
-    bits : bool, shape (m,)
-        Whether the canary takes part.
-    layer : int64, shape (m,)
-        The layer its direction lies in, an index into `layers`.
-    layers : tuple of str
-        Names of the layers.
-    draws : int64, shape (m,)
-        Steps at which the canary was added; 0 for canaries that do not take part.
-    sum1, sum2, sum3, sum4 : float64, shape (m,)
-        Sums over steps of x, x^2, x^3, x^4.
-    lag1, lag2 : float64, shape (m,)
-        Sums over steps of ``x[t] x[t-1]`` and ``x[t] x[t-2]``; 0 where there are too few steps.
-    pairs : int64, shape (p, 2)
-        Disjoint pairs of canaries that do not take part.
-    pair_sum : float64, shape (p,)
-        Sums over steps of the product of the two observations of a pair.
-    step_sum2 : float64, shape (T,)
-        For each step the sum of x^2 over the canaries that do not take part.
-    batch_sizes : int64, shape (T,)
-        Records of the real data in each logical batch; -1 where it is not known.
-    n_records : int
-        Records in the training set as the loader sees it; 0 if unknown.
-    clip_ratio : float64, shape (T,)
-        Norm that the optimizer's own clipping gave to a probe gradient of norm 10 C, divided by C; NaN where it could
-        not be probed.
-    accounted_sigma, accounted_rate : float64, shape (T,)
-        Noise multiplier and sampling rate that the accountant was told at each step; NaN where it was told nothing.
-    real_sum_subtracted : bool
-        Whether the sum of the real data's clipped gradients was taken off the observations.
-    declared : mapping
-        Exactly: ``sigma`` (noise multiplier, >= 0), ``sampling_rate`` (in (0, 1]), ``steps`` (whole number or None),
-        ``clip`` (> 0), ``sampler`` ("poisson", "shuffle" or "unknown"), ``epsilon`` (>= 0, "no limit" is inf, or
-        None), ``delta`` (in (0, 1) or None), ``expected_batch_size`` (> 0 or None).
+    id, name : str
+        Stable identifier, and the parameter in words.
+    declared : float
+    fitted : Interval or None
+        With two-sided confidence limits, each parameter by itself; None where the trace shows nothing of it.
+    observations : int
+        What the fit rests on: observations, or draws that could have happened.
+    method : str
+        How the interval is made.
+    test : str
+        The identifier of the test that compares the two.
+    """
+
+    id: str
+    name: str
+    declared: float
+    fitted: Interval | None
+    observations: int
+    method: str
+    test: str
+
+    def to_dict(self) -> dict[str, Any]:
+        found = self.fitted
+        return {
+            "id": self.id,
+            "name": self.name,
+            "declared": self.declared,
+            "fitted": None if found is None else found.value,
+            "lower": None if found is None else found.lower,
+            "upper": None if found is None else found.upper,
+            "observations": self.observations,
+            "method": self.method,
+            "test": self.test,
+        }
+
+
+@dataclass(frozen=True)
+class FittedEpsilon:
+    """Epsilon of the fitted mechanism at the ends of its parameters' intervals. Not a bound.
+
+    Attributes
+    ----------
+    value : float
+        At the fitted noise multiplier; the middle of the accountant's enclosure.
+    lower, upper : float or None
+        At the ends of the interval of the noise multiplier, rounded outward; `upper` is None where the trace
+        gives the noise no lower limit.
+    of_declaration : float or None
+        By the same accountant from the declared parameters; None where these hold no noise.
+    delta : float
+    sigma, rate : Interval
+        What went in: noise multiplier (per norm of a canary in the sum) and sampling rate.
+    rate_source : {"declared", "batch sizes", "canary draws"}
+        The declared rate is used unless a test contradicts it.
+    steps : int
+    """
+
+    value: float
+    lower: float
+    upper: float | None
+    of_declaration: float | None
+    delta: float
+    sigma: Interval
+    rate: Interval
+    rate_source: str
+    steps: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "label": EPSILON_LABEL,
+            "fitted": self.value,
+            "lower": self.lower,
+            "upper": self.upper,
+            "declared": self.of_declaration,
+            "delta": self.delta,
+            "sigma": self.sigma.value,
+            "sampling_rate": self.rate.value,
+            "rate_source": self.rate_source,
+            "steps": self.steps,
+        }
+
+
+@dataclass(frozen=True)
+class MechanismFit:
+    """How a training trace agrees with the declared mechanism; made by `fit_mechanism`.
+
+    Attributes
+    ----------
+    status : {"consistent", "INCONSISTENT", "not tested"}
+        "consistent": no test contradicts the declaration, which is no proof of it.
+    inconsistent : tuple of str
+        What disagrees, in words and numbers, the most likely cause first; empty if nothing does.
+    verdict : str
+        One sentence.
+    parameters : tuple of Parameter
+    tests : tuple of ConformanceTest
+    moments : mapping
+        Clipping and sampling rate from mean and variance of the canaries that take part, without use of their
+        draws: point estimates, or empty.
+    epsilon : FittedEpsilon or None
+    no_epsilon : str
+        Why `epsilon` is None, else empty.
+    level : float
+        Confidence level of each interval.
+    canaries, excluded, steps : int
+        Canaries of the trace, those of them that do not take part, steps.
+    """
+
+    status: Literal["consistent", "INCONSISTENT", "not tested"]
+    inconsistent: tuple[str, ...]
+    verdict: str
+    parameters: tuple[Parameter, ...]
+    tests: tuple[ConformanceTest, ...]
+    moments: Mapping[str, float]
+    epsilon: FittedEpsilon | None
+    no_epsilon: str
+    level: float
+    canaries: int
+    excluded: int
+    steps: int
+
+    def to_dict(self) -> dict[str, Any]:
+        found: dict[str, Any] = json_ready(
+            {
+                "status": self.status,
+                "verdict": self.verdict,
+                "inconsistent": self.inconsistent,
+                "level": self.level,
+                "test_level": conformance.FAMILY_LEVEL,
+                "canaries": self.canaries,
+                "excluded": self.excluded,
+                "steps": self.steps,
+                "epsilon": None if self.epsilon is None else self.epsilon.to_dict(),
+                "no_epsilon": self.no_epsilon,
+                "parameters": [parameter.to_dict() for parameter in self.parameters],
+                "tests": [test.to_dict() for test in self.tests],
+                "moments": self.moments,
+                "assumptions": ASSUMPTIONS,
+                "not_seen": NOT_SEEN,
+            }
+        )
+        return found
+
+
+def fit_mechanism(summary: TraceSummary, *, delta: float, level: float = 0.95) -> MechanismFit:
+    """Estimate noise, clipping and sampling from a training trace and test them against their declaration.
+
+    Parameters
+    ----------
+    summary : TraceSummary
+        Of a run with canaries, as `auditkit.privacy.opacus` makes it.
+    delta : float
+        Of the fitted epsilon, in (0, 1).
+    level : float
+        Confidence level of each interval, in (0, 1).
+
+    Returns
+    -------
+    MechanismFit
+        The tests are corrected together (Holm 1979): if all is as declared, any failure at all has probability at
+        most 1 %, up to the accuracy of the null distributions. The fitted epsilon is an estimate under a model,
+        not a bound from an attack.
 
     Raises
     ------
     InputError
-        AK-ME-001 for an array of the wrong type, length or range; AK-ME-002 for a declared value;
-        AK-ME-003 for sums that contradict each other.
+        AK-ME-005 for delta or level outside (0, 1).
+
+    Notes
+    -----
+    O(m + T) for m canaries and T steps, and four calls of the accountant. Formulas with their derivations:
+    docs/theory/mechanism-fit.md. Sources: Bartlett, Properties of sufficiency and statistical tests (1937); Clopper
+    and Pearson (1934); Holm, A simple sequentially rejective multiple test procedure (1979).
     """
-
-    bits: NDArray[np.bool_]
-    layer: NDArray[np.int64]
-    layers: tuple[str, ...]
-    draws: NDArray[np.int64]
-    sum1: NDArray[np.float64]
-    sum2: NDArray[np.float64]
-    sum3: NDArray[np.float64]
-    sum4: NDArray[np.float64]
-    lag1: NDArray[np.float64]
-    lag2: NDArray[np.float64]
-    pairs: NDArray[np.int64]
-    pair_sum: NDArray[np.float64]
-    step_sum2: NDArray[np.float64]
-    batch_sizes: NDArray[np.int64]
-    n_records: int
-    clip_ratio: NDArray[np.float64]
-    accounted_sigma: NDArray[np.float64]
-    accounted_rate: NDArray[np.float64]
-    real_sum_subtracted: bool
-    declared: Mapping[str, Any]
-
-    def __post_init__(self) -> None:
-        put = object.__setattr__
-        for name in _ARRAYS:
-            put(self, name, _array(name, getattr(self, name)))
-        for name in ("bits", "step_sum2"):
-            if getattr(self, name).size == 0:
-                raise _refused(name, "of length at least 1", 0)
-        for name, (_, axis, _) in _ARRAYS.items():
-            length = getattr(self, _AXES[axis]).shape[0]
-            shape = (length, 2) if name == "pairs" else (length,)
-            if getattr(self, name).shape != shape:
-                raise _refused(name, f"an array of shape {shape}", f"{getattr(self, name).shape}")
-        put(self, "layers", _names(self.layers))
-        put(self, "n_records", _whole("n_records", self.n_records, 0))
-        if not isinstance(self.real_sum_subtracted, bool | np.bool_):
-            raise _refused("real_sum_subtracted", "True or False", self.real_sum_subtracted)
-        put(self, "real_sum_subtracted", bool(self.real_sum_subtracted))
-        put(self, "declared", _declared(self.declared))
-        _check_ranges(self)
-        _check_sums(self)
-
-    @property
-    def n_canaries(self) -> int:
-        """Canaries, those that take part and those that do not."""
-        return int(self.bits.size)
-
-    @property
-    def n_steps(self) -> int:
-        """Logical steps of the run."""
-        return int(self.step_sum2.size)
-
-    def to_dict(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"schema": TRACE_SCHEMA}
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if item.name in _ARRAYS:
-                value = base64.b64encode(value.astype(_ARRAYS[item.name][0]).tobytes()).decode("ascii")
-            elif item.name == "layers":
-                value = list(value)
-            elif item.name == "declared":
-                value = {key: "inf" if entry == math.inf else entry for key, entry in value.items()}
-            found[item.name] = value
-        return found
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TraceSummary:
-        """Read back what `to_dict` gives; nothing missing, unknown or of another type is let through.
-
-        Arrays are base64 text of their little-endian bytes (float64, int64, one byte a bit).
-
-        Raises
-        ------
-        InputError
-            AK-ME-004 for a layout that is not that of `to_dict`; else as for the class.
-        """
-        expected = {"schema", *(item.name for item in fields(cls))}
-        if not isinstance(values, Mapping) or set(values) != expected:
-            found = set(values) ^ expected if isinstance(values, Mapping) else {type(values).__name__}
-            raise _malformed(
-                "trace", f"an object of {len(expected)} known fields", sorted(map(str, found))[0]
-            )
-        if values["schema"] != TRACE_SCHEMA:
-            raise _malformed("trace.schema", repr(TRACE_SCHEMA), repr(values["schema"]))
-        read = {name: _decoded(name, values[name]) for name in _ARRAYS}
-        layers, declared = values["layers"], values["declared"]
-        if not isinstance(layers, list):
-            raise _malformed("trace.layers", "a list of names", type(layers).__name__)
-        if not isinstance(declared, Mapping):
-            raise _malformed("trace.declared", "an object", type(declared).__name__)
-        plain = {key: math.inf if entry == "inf" else entry for key, entry in declared.items()}
-        return cls(
-            **cast(dict[str, Any], read),
-            layers=tuple(layers),
-            declared=plain,
-            n_records=values["n_records"],
-            real_sum_subtracted=values["real_sum_subtracted"],
-        )
+    delta, level = _probability("delta", delta), _probability("level", level)
+    data = conformance.moments_of(summary, level)
+    tests = conformance.run_tests(data)
+    epsilon, no_epsilon = _fitted_epsilon(data, tests, delta)
+    causes = tuple(f"{test.name}: {test.text}" for test in conformance.ranked_failures(tests))
+    ran = sum(test.status != "not-run" for test in tests)
+    return MechanismFit(
+        status="INCONSISTENT" if causes else "consistent" if ran else "not tested",
+        inconsistent=causes,
+        verdict=_verdict(causes, ran),
+        parameters=_parameters(data),
+        tests=tests,
+        moments=_moment_estimates(data),
+        epsilon=epsilon,
+        no_epsilon=no_epsilon,
+        level=level,
+        canaries=summary.n_canaries,
+        excluded=int(np.count_nonzero(data.out)),
+        steps=summary.n_steps,
+    )
 
 
-def _refused(name: str, requirement: str, value: object) -> InputError:
-    return InputError(f"{name}: must be {requirement}, not {show(value)}", id="AK-ME-001")
+def _probability(name: str, value: object) -> float:
+    real = isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_)
+    if not real or not 0.0 < cast(float, value) < 1.0:
+        raise InputError(f"{name}: must be between 0 and 1, not {show(value)}", id="AK-ME-005")
+    return float(cast(float, value))
 
 
-def _malformed(name: str, requirement: str, value: object) -> InputError:
-    return InputError(f"{name}: must be {requirement}, not {show(value)}", id="AK-ME-004")
+def _verdict(causes: tuple[str, ...], ran: int) -> str:
+    if causes:
+        more = f"; and {len(causes) - 1} more" if len(causes) > 1 else ""
+        return f"INCONSISTENT with the declaration: {causes[0]}{more}"
+    if not ran:
+        return "not tested: the trace supports none of the tests"
+    tests = f"{ran} test finds" if ran == 1 else f"{ran} tests find"
+    return f"consistent with the declaration: {tests} nothing that contradicts it"
 
 
-def _array(name: str, value: object) -> NDArray[Any]:
-    """A frozen copy of the declared type; widening is allowed, rounding is not."""
-    dtype, _, may_be_nan = _ARRAYS[name]
-    array = np.asarray(value)
-    if name == "pairs" and array.size == 0:
-        array = np.empty((0, 2), np.int64)
-    if array.size == 0 and array.ndim == 1:
-        array = array.astype(dtype)
-    kinds = {"b": "b", "i": "iu", "f": "fiu"}[dtype.kind]
-    if array.dtype.kind not in kinds:
-        words = {"b": "truth values", "i": "whole numbers", "f": "real numbers"}[dtype.kind]
-        raise _refused(name, f"an array of {words}", f"of type {array.dtype}")
-    array = np.array(array, dtype=dtype.newbyteorder("="), order="C")
-    if dtype.kind == "f":
-        bad = np.isinf(array) if may_be_nan else ~np.isfinite(array)
-        if bad.any():
-            raise _refused(name, "finite", f"{array[bad].flat[0]} at {int(np.flatnonzero(bad)[0])}")
-    array.flags.writeable = False
-    return array
-
-
-def _names(layers: object) -> tuple[str, ...]:
-    if not isinstance(layers, tuple | list) or not all(isinstance(name, str) for name in layers):
-        raise _refused("layers", "names of layers", type(layers).__name__)
-    return tuple(layers)
-
-
-def _whole(name: str, value: object, least: int) -> int:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < least:
-        raise _refused(name, f"a whole number from {least} on", value)
-    return int(value)
-
-
-def _declared(declared: object) -> Mapping[str, Any]:
-    """The declared parameters as Python numbers, each in its range."""
-    if not isinstance(declared, Mapping) or set(declared) != set(_DECLARED):
-        found = (
-            sorted(map(str, set(declared) ^ set(_DECLARED))) if isinstance(declared, Mapping) else ["none"]
-        )
-        raise InputError(
-            f"declared: must hold exactly {', '.join(_DECLARED)}; differs in {show(', '.join(found))}",
-            id="AK-ME-002",
-        )
-    ranges = {
-        "sigma": (0.0 <= _real(declared["sigma"]) < math.inf, "finite and at least 0"),
-        "sampling_rate": (0.0 < _real(declared["sampling_rate"]) <= 1.0, "above 0 and at most 1"),
-        "clip": (0.0 < _real(declared["clip"]) < math.inf, "finite and above 0"),
-        "steps": (
-            declared["steps"] is None or _is_count(declared["steps"]),
-            "a whole number from 1 on or None",
+def _parameters(data: Moments) -> tuple[Parameter, ...]:
+    trace, level = data.trace, data.level
+    added, possible = conformance.canary_draws(trace)
+    drawn, from_records = conformance.record_draws(trace) or (0, 0)
+    canaries = conformance.fitted_rate(added, possible, level) if possible else None
+    records = conformance.fitted_rate(drawn, from_records, level) if from_records else None
+    clip, rate, exact = conformance.fitted_clip(data), data.declared_rate, "Clopper-Pearson"
+    rows: tuple[tuple[str, str, float, Interval | None, int, str, str], ...] = (
+        (
+            "sigma",
+            "noise multiplier",
+            data.declared_sigma,
+            data.sigma,
+            data.observations,
+            "chi-square",
+            "noise",
         ),
-        "sampler": (declared["sampler"] in SAMPLERS, f"one of {', '.join(SAMPLERS)}"),
-        "epsilon": (_optional(declared["epsilon"], 0.0, math.inf), "at least 0 or None"),
-        "delta": (_optional(declared["delta"], 5e-324, 1 - 2**-53), "between 0 and 1 or None"),
-        "expected_batch_size": (
-            _optional(declared["expected_batch_size"], 5e-324, 1.8e308),
-            "above 0 or None",
-        ),
-    }
-    for name, (holds, requirement) in ranges.items():
-        if not holds:
-            raise InputError(
-                f"declared.{name}: must be {requirement}, not {show(declared[name])}", id="AK-ME-002"
-            )
-    return {name: _plain(declared[name]) for name in _DECLARED}
+        ("clip", "norm of a canary in the sum / C", 1.0, clip, added, "Student, given the draws", "clipping"),
+        ("rate", "sampling rate, by batch sizes", rate, records, from_records, exact, "sampling-rate"),
+        ("canary-rate", "sampling rate, by canary draws", rate, canaries, possible, exact, "canary-rate"),
+    )
+    return tuple(Parameter(*row) for row in rows)
 
 
-def _real(value: object) -> float:
-    """The number, or NaN, which no range holds, for anything else."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
-        return math.nan
-    try:
-        return float(cast(float, value))
-    except (OverflowError, TypeError):
-        return math.nan
+def _moment_estimates(data: Moments) -> dict[str, float]:
+    """C' = M + V / M and q = M / C' from mean M and excess variance V, equation (4); empty where they give none."""
+    trace, added = data.trace, data.trace.bits
+    count = int(np.count_nonzero(added)) * trace.n_steps
+    if data.sigma is None or count == 0 or not trace.real_sum_subtracted:
+        return {}
+    mean = float(trace.sum1[added].sum()) / count
+    excess = float(trace.sum2[added].sum()) / count - mean * mean - data.sigma.value * data.sigma.value
+    clip = mean + excess / mean if mean > 0 else 0.0
+    if clip <= 0:
+        return {}
+    return {"mean": mean, "excess_variance": excess, "clip": clip, "sampling_rate": mean / clip}
 
 
-def _is_count(value: object) -> bool:
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    return whole and cast(int, value) >= 1
-
-
-def _optional(value: object, low: float, high: float) -> bool:
-    return value is None or low <= _real(value) <= high
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _decoded(name: str, text: object) -> NDArray[Any]:
-    dtype = _ARRAYS[name][0]
-    if not isinstance(text, str):
-        raise _malformed(f"trace.{name}", "base64 text", type(text).__name__)
-    try:
-        raw = base64.b64decode(text, validate=True)
-    except (ValueError, binascii.Error):
-        raise _malformed(f"trace.{name}", "base64 text", text[:20]) from None
-    width = dtype.itemsize * (2 if name == "pairs" else 1)
-    if len(raw) % width:
-        raise _malformed(f"trace.{name}", f"a multiple of {width} bytes", f"{len(raw)} bytes")
-    if dtype == _BIT and raw.strip(b"\x00\x01"):
-        raise _malformed(f"trace.{name}", "bytes 0 and 1", "others")
-    array = np.frombuffer(raw, dtype=dtype)
-    return array.reshape(-1, 2) if name == "pairs" else array
-
-
-def _check_ranges(trace: TraceSummary) -> None:
-    """Values that cannot be, whatever the mechanism."""
-    steps, out = trace.n_steps, ~trace.bits
-    limits: dict[str, tuple[NDArray[Any], float, Any]] = {
-        "layer": (trace.layer, 0, len(trace.layers) - 1),
-        "draws": (trace.draws, 0, np.where(out, 0, steps)),
-        "batch_sizes": (trace.batch_sizes, -1, math.inf),
-        "pairs": (trace.pairs, 0, trace.n_canaries - 1),
-        "sum2": (trace.sum2, 0.0, math.inf),
-        "sum4": (trace.sum4, 0.0, math.inf),
-        "step_sum2": (trace.step_sum2, 0.0, math.inf),
-        "clip_ratio": (trace.clip_ratio, 0.0, math.inf),
-        "accounted_sigma": (trace.accounted_sigma, 0.0, math.inf),
-        "accounted_rate": (trace.accounted_rate, 0.0, 1.0),
-    }
-    for name, (array, low, high) in limits.items():
-        bad = (array < low) | (array > high)
-        if bad.any():
-            at = int(np.flatnonzero(bad)[0])
-            top = np.broadcast_to(np.asarray(high), array.shape).flat[at]
-            raise _refused(name, f"from {low:g} to {top:g}", f"{array.flat[at]:g} at {at}")
-    flat = trace.pairs.ravel()
-    if np.unique(flat).size != flat.size or trace.bits[flat].any():
-        raise _refused("pairs", "disjoint and of canaries that do not take part", "others")
-
-
-def _check_sums(trace: TraceSummary) -> None:
-    """Sums of the same observations must agree: Cauchy-Schwarz inequalities and the total of the squares.
-
-    Allowed is what rounding of sums of T (or T m) products in double precision, or observations kept in single
-    precision, can explain.
-    """
-    slack = 1 + 1e-5
-    steps, square = trace.n_steps, trace.sum2
-    with np.errstate(over="ignore"):
-        room = slack * square
-        limits = {
-            "sum1": (trace.sum1**2, steps * room),
-            "sum2": (square**2, steps * slack * trace.sum4),
-            "sum3": (trace.sum3**2, room * trace.sum4),
-            "lag1": (np.abs(trace.lag1), room),
-            "lag2": (np.abs(trace.lag2), room),
-            "pair_sum": (trace.pair_sum**2, slack * np.prod(square[trace.pairs], axis=1)),
-        }
-    for name, (left, right) in limits.items():
-        if not bool(np.all(left <= right)):
-            raise InputError(
-                f"{name}: must agree with sum2 and sum4 of the same canary, not exceed what they allow",
-                id="AK-ME-003",
-            )
-    totals = float(square[~trace.bits].sum()), float(trace.step_sum2.sum())
-    if not math.isclose(*totals, rel_tol=slack - 1):
-        raise InputError(
-            "step_sum2: must add up to sum2 of the canaries that do not take part "
-            f"({totals[0]:g}), not {totals[1]:g}",
-            id="AK-ME-003",
+def _fitted_epsilon(
+    data: Moments, tests: tuple[ConformanceTest, ...], delta: float
+) -> tuple[FittedEpsilon | None, str]:
+    """The fitted epsilon, or why there is none."""
+    failed = {test.id: test.name for test in tests if test.status == "fail"}
+    broken = [failed[id] for id in _STRUCTURE if id in failed]
+    if data.sigma is None:
+        return None, "every canary takes part, so that none shows the noise alone"
+    if data.sigma.value <= conformance.SILENCE:
+        return None, "without noise no epsilon is finite"
+    if broken:
+        return None, f"the model does not hold, as these tests failed: {', '.join(broken)}"
+    if _unbounded(data):
+        return (
+            None,
+            "a probe passed the clipping with more than the clipping norm: nothing limits a record's part",
         )
+    try:
+        return _epsilon_at(data, failed, delta), ""
+    except InputError as error:
+        return None, f"the accountant gives none: {error}"
+
+
+def _unbounded(data: Moments) -> bool:
+    ratio = data.trace.clip_ratio[~np.isnan(data.trace.clip_ratio)]
+    return bool((ratio > 1 + conformance.PROBE_TOLERANCE).any())
+
+
+def _epsilon_at(data: Moments, failed: Mapping[str, str], delta: float) -> FittedEpsilon:
+    from auditkit.privacy.epsilon.privacy_loss import subsampled_gaussian_epsilon as accountant
+
+    sigma, (rate, source) = _effective_sigma(data, failed), _effective_rate(data, failed)
+    steps = data.trace.n_steps
+
+    def enclosure(noise: float, sampling_rate: float, steps: int = steps) -> tuple[float, float]:
+        return accountant(noise, sampling_rate=sampling_rate, steps=steps, delta=delta)
+
+    low, high = enclosure(sigma.value, rate.value)
+    planned = data.trace.declared["steps"] or steps
+    declared = data.declared_sigma
+    return FittedEpsilon(
+        value=(low + high) / 2,
+        lower=enclosure(cast(float, sigma.upper), cast(float, rate.lower))[0],
+        upper=None if sigma.lower is None else enclosure(sigma.lower, cast(float, rate.upper))[1],
+        of_declaration=enclosure(declared, data.declared_rate, planned)[1] if declared > 0 else None,
+        delta=delta,
+        sigma=sigma,
+        rate=rate,
+        rate_source=source,
+        steps=steps,
+    )
+
+
+def _effective_sigma(data: Moments, failed: Mapping[str, str]) -> Interval:
+    """Noise per norm of a canary in the sum: the declared norm, unless a test contradicts it."""
+    sigma, clip = cast(Interval, data.sigma), conformance.fitted_clip(data)
+    if "clipping" not in failed or clip is None or (clip.lower or 0.0) <= 0:
+        return sigma
+    low = None if sigma.lower is None else sigma.lower / cast(float, clip.upper)
+    return Interval(sigma.value / clip.value, low, cast(float, sigma.upper) / cast(float, clip.lower))
+
+
+def _effective_rate(data: Moments, failed: Mapping[str, str]) -> tuple[Interval, str]:
+    """The declared rate, unless a test contradicts it: then the fitted one."""
+    counted = {
+        "sampling-rate": (conformance.record_draws(data.trace), "batch sizes"),
+        "canary-rate": (conformance.canary_draws(data.trace), "canary draws"),
+    }
+    for test, (draws, source) in counted.items():
+        if test in failed and draws is not None and draws[0] > 0:
+            return conformance.fitted_rate(*draws, data.level), source
+    rate = data.declared_rate
+    return Interval(rate, rate, rate), "declared"
