@@ -20,8 +20,8 @@ from opacus.schedulers import ExponentialNoise  # noqa: E402
 from opacus.utils.batch_memory_manager import BatchMemoryManager  # noqa: E402
 from torch import nn  # noqa: E402
 
-from auditkit import AuditWarning, InputError  # noqa: E402
-from auditkit.privacy import _directions, opacus  # noqa: E402
+from auditkit import InputError  # noqa: E402
+from auditkit.privacy import _directions, conformance, opacus  # noqa: E402
 from auditkit.privacy._trace_statistics import step_scores  # noqa: E402
 from auditkit.privacy.coins import toss_coins  # noqa: E402
 from auditkit.privacy.epsilon.one_run import one_run_bound  # noqa: E402
@@ -252,12 +252,13 @@ def test_accumulated_batches_raise_the_rate_as_the_accountant_is_told():
 
 
 def test_shuffled_batches_leave_the_real_sum_in():
-    with pytest.warns(AuditWarning, match="not from the Poisson sampling"):
-        trace, _ = traced(10, sigma=QUIET, poisson_sampling=False)
+    shuffled = {"sigma": QUIET, "poisson_sampling": False}
+    trace, _ = traced(10, attach={"sampler": "shuffle"}, **shuffled)
     assert trace.declared()["sampler"] == "shuffle"
+    assert not trace.summary().real_sum_subtracted
     x = trace.observations[:, ~trace.member]
     assert np.median(abs(x)) > 0.01
-    taken_off, _ = traced(10, sigma=QUIET, poisson_sampling=False, attach={"data_loader": None})
+    taken_off, _ = traced(10, attach={"data_loader": None}, **shuffled)
     assert abs(taken_off.observations[:, ~trace.member]).max() < 1e-4
 
 
@@ -349,6 +350,24 @@ def test_the_group_of_a_manifest_has_the_coins_of_its_seed(kind):
 
 
 # --- what it finds ---------------------------------------------------------------------------------------------------
+
+
+def failed_tests(trace: opacus.Trace) -> set[str]:
+    tests = conformance.run_tests(conformance.moments_of(trace.summary(), 0.95))
+    return {test.name for test in tests if test.status == "fail"}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_run_that_does_what_it_declares_fits(mode):
+    trace, _ = traced(mode=mode)
+    assert failed_tests(trace) == set()
+
+
+def test_the_fit_names_noise_clipping_and_sampling():
+    assert failed_tests(traced(optimizer_class=HalfNoise)[0]) == {"noise"}
+    assert "clipping of a probe" in failed_tests(traced(optimizer_class=Unclipped)[0])
+    shuffled, _ = traced(poisson_sampling=False, attach={"data_loader": None})  # nobody told that it shuffles
+    assert "Poisson sampling" in failed_tests(shuffled)
 
 
 def test_clipping_is_probed_and_a_canary_has_the_size_that_comes_out():
@@ -605,11 +624,15 @@ def test_rates_that_are_missing_or_contradict_the_accountant_are_refused():
 
 def test_shuffled_batches_where_poisson_is_declared_are_refused():
     run = training(poisson_sampling=False)
-    refused(
-        *("AK-OP-005", "must draw Poisson batches where sampler='poisson' is declared", run.optimizer),
-        data_loader=run.loader,
-        sampler="poisson",
-    )
+    for sampler in (None, "poisson"):
+        refused(
+            *("AK-OP-005", "must draw Poisson batches.*not those of BatchSampler", run.optimizer),
+            data_loader=run.loader,
+            sampler=sampler,
+        )
+    opacus.attach(run.optimizer, canaries=5, data_loader=run.loader, sampler="shuffle").detach()
+    split = BatchMemoryManager(data_loader=run.loader, max_physical_batch_size=4, optimizer=run.optimizer)
+    refused("AK-OP-005", "must draw Poisson batches", run.optimizer, data_loader=split.__enter__())
 
 
 def test_other_arguments_out_of_range_are_refused():

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any, Literal
 
 import numpy as np
 
-from auditkit.errors import AuditWarning, InputError, require_extra, show
+from auditkit.errors import InputError, require_extra, show
 
 Sampler = Literal["poisson", "shuffle", "unknown"]
 
@@ -123,22 +122,14 @@ def sampler_of(sampler: Sampler | None, data_loader: Any) -> Sampler:
     )
     if isinstance(batches, uniform.UniformWithReplacementSampler):
         return sampler or "poisson"
-    if sampler == "poisson":
+    if sampler in (None, "poisson"):
         raise InputError(
-            f"data_loader: must draw Poisson batches where sampler='poisson' is declared, not by "
+            f"data_loader: must draw Poisson batches, which accountants of Opacus assume, not those of "
             f"{type(batches).__name__}",
             id="AK-OP-005",
-            hint="use the loader that make_private returned, with poisson_sampling=True",
+            hint="use the loader that make_private returned, with poisson_sampling=True; or say sampler='shuffle'",
         )
-    if sampler is None:
-        warnings.warn(
-            f"data_loader: its batches come from {type(batches).__name__}, not from the Poisson sampling that "
-            "accountants of Opacus assume: the claimed epsilon does not follow from their theorem, and the real "
-            "data's sum stays in the observations",
-            AuditWarning,
-            stacklevel=3,
-        )
-    return sampler or "shuffle"
+    return sampler
 
 
 def records(data_loader: Any) -> int:

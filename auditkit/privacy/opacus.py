@@ -32,7 +32,8 @@ from auditkit.privacy.coins import toss_coins
 
 if TYPE_CHECKING:
     from auditkit.io.manifest import Group
-    from auditkit.privacy.mechanism import MechanismFit, TraceSummary
+    from auditkit.privacy.mechanism import MechanismFit
+    from auditkit.privacy.trace_summary import TraceSummary
 
 Kind = Literal["coordinate", "orthonormal"]
 _GROUP = "gradient-"  # before the kind: its name in a manifest, and of its coins
@@ -205,7 +206,7 @@ class Trace:
             AK-OP-009 when there were no steps, or noise, rate or clipping norm changed over them: one set of
             parameters cannot then be compared with the observations.
         """
-        from auditkit.privacy.mechanism import TraceSummary
+        from auditkit.privacy.trace_summary import TraceSummary
 
         self._require_finite()
         declared = self.declared(delta)
@@ -233,19 +234,24 @@ class Trace:
             declared={**declared, "steps": run.steps, "expected_batch_size": run.expected_batch_size},
         )
 
-    def mechanism_fit(self, *, delta: float | None = None, **options: Any) -> MechanismFit:
+    def mechanism_fit(self, *, delta: float, level: float = 0.95) -> MechanismFit:
         """Compare noise, clipping and sampling with what was declared: `auditkit.privacy.mechanism.fit_mechanism`.
 
         Parameters
         ----------
-        delta : float, optional
-            In (0, 1); with it the declared epsilon is put in.
-        **options
-            Passed on to `fit_mechanism`.
+        delta : float
+            Of the fitted epsilon, in (0, 1).
+        level : float
+            Confidence level of each interval, in (0, 1).
+
+        Raises
+        ------
+        InputError
+            As `summary` and `fit_mechanism`.
         """
         from auditkit.privacy.mechanism import fit_mechanism
 
-        return fit_mechanism(self.summary(delta), **options)
+        return fit_mechanism(self.summary(), delta=delta, level=level)
 
     def group(self) -> Group:
         """The canaries as one group of a manifest, a unit each."""
@@ -343,10 +349,10 @@ def attach(
     seed : int, optional
         At least 0, of coins, directions and draws; drawn from the system if None, and recorded either way.
     data_loader : DataLoader, optional
-        The one that the training reads; tells the kind of batches and the number of records.
+        The one that the training reads; tells how batches are drawn and the number of records.
     sampler : {"poisson", "shuffle", "unknown"}, optional
-        How batches are drawn; by default what `data_loader` shows, or Poisson, which accountants of Opacus assume.
-        The real data's sum is taken off the observations under Poisson sampling only.
+        How batches are drawn. By default Poisson, which accountants of Opacus assume; another `data_loader` is then
+        refused. The real data's sum is taken off the observations under Poisson sampling only.
     accountant : opacus accountant, optional
         By default the one whose hook the optimizer carries.
     sampling_rate : float, optional

@@ -1,9 +1,9 @@
 """What gradient canaries cost a training: time, and accuracy.
 
 Digits of scikit-learn, a network of 64-128-10 units, DP-SGD by Opacus with q = 0.1. Time is processor time of one
-thread from the first to the last step, the median over rounds of the ratio to a training without canaries that ran just
-before or after. Accuracy is that of held-out digits; with and without canaries share data, weights, batches and noise, so that
-the difference is paired.
+thread from the first to the last step: the median over rounds of its ratio to a training without canaries that ran just
+before or after. Accuracy is that of held-out digits; trainings with and without canaries share data, weights, batches
+and noise, so that the difference is paired.
 
 Usage: python tools/studies/opacus_overhead.py [--rounds 15] [--seeds 40]
 """
