@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auditkit.errors import InputError, show
 from auditkit.io.fingerprint import fingerprint
@@ -27,6 +28,11 @@ _RECORDED = Assumption(
     "the manifest holds what the attack saw while the model was trained; nobody altered it before the weights were "
     "bound to it",
 )
+_RESCORED = Assumption(
+    "rescored",
+    "the canaries were scored anew by the weights, in the network that --arch makes; coins, records and the initial "
+    "model's scores are those of the manifest",
+)
 _LABEL_DP = Assumption(
     "label-adjacency",
     "the coins chose between two labels of records that were always present: epsilon is that of label privacy",
@@ -44,6 +50,8 @@ def evidence_from_manifest(
         The manifest, ``MODEL.audit``.
     model : path, optional
         The weights; None: the manifest's name without ``.audit``.
+    arch : str, optional
+        ``module:function`` that makes the network; the canary records in ``MODEL.canaries.npz`` are then scored anew.
 
     Returns
     -------
@@ -63,15 +71,18 @@ def evidence_from_manifest(
     _require_same_weights(weights, manifest)
     attack = manifest.attacks[0]
     group = manifest.groups[attack.group]
+    scores, source = group.scores[attack.score], _RECORDED
+    if arch is not None:
+        scores, source = rescore(weights, arch, group, attack.score), _RESCORED
     shared = np.unique(group.unit).size < group.unit.size
     evidence = Evidence.from_scores(
-        group.scores[attack.score],
+        scores,
         group.bits,
         unit=group.unit if shared else None,
         design=manifest.design,  # type: ignore[arg-type]
         origin={"name": Path(path).name, "sha256": manifest.sha256, "bytes": manifest.bytes},
     )
-    extra = (_RECORDED, _LABEL_DP) if manifest.adjacency == "label" else (_RECORDED,)
+    extra = (source, _LABEL_DP) if manifest.adjacency == "label" else (source,)
     name = Path(weights).name
     return replace(
         evidence,
@@ -87,6 +98,51 @@ def evidence_from_manifest(
         curves=_curves(manifest, str(path)),
         model={"name": name, "sha256": manifest.model_sha256, "bytes": manifest.model_bytes},
     )
+
+
+def rescore(weights: Path, arch: str, group: Group, attack: str) -> NDArray[np.float64]:
+    """The scores of `attack` computed anew from the weights and the kept canary records.
+
+    Raises
+    ------
+    InputError
+        If the scores are those of a training trace, the canary records were not kept or are not those of the manifest,
+        or the network does not fit the weights.
+    """
+    from auditkit.io.models import read_model
+    from auditkit.privacy.architecture import build_module, load_architecture
+    from auditkit.privacy.canaries import Canaries
+    from auditkit.privacy.saving import CALIBRATED, INITIAL, RECORDS_SUFFIX
+
+    if group.kind.startswith("gradient-"):
+        raise InputError(
+            "arch: must be left out for a training trace: its scores are not a function of the final weights",
+            id="AK-MA-007",
+            hint="without --arch the recorded scores are used",
+        )
+    path = f"{weights}{RECORDS_SUFFIX}"
+    if not Path(path).exists():
+        raise InputError(
+            f"arch: needs the canary records, {show(Path(path).name)}, beside the weights",
+            id="AK-MA-009",
+            path=path,
+            hint="save_with_audit(..., keep_records=True) writes them; without --arch the recorded scores are used",
+        )
+    canaries = Canaries.load(path)
+    name = attack.removeprefix(CALIBRATED)
+    final = canaries.group(canaries.score(build_module(load_architecture(arch), read_model(weights))))
+    if final.record_sha256 != group.record_sha256 or not np.array_equal(final.bits, group.bits):
+        raise InputError(
+            f"{show(path)}: must hold the canaries of the manifest: their records or coins differ",
+            id="AK-MA-008",
+            path=path,
+            hint="keep the file that save_with_audit(..., keep_records=True) wrote beside the weights",
+        )
+    if name not in final.scores:
+        raise InputError(
+            f"arch: must be left out for scores of the caller's own, {show(repr(attack))}", id="AK-MA-007"
+        )
+    return final.scores[name] - (group.scores[INITIAL + name] if attack != name else 0.0)
 
 
 def _weights_of(path: str | Path, model: str | Path | None) -> Path:

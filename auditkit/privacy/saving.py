@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auditkit.errors import InputError, require_extra, show
 from auditkit.io.files import write_atomically
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
     from auditkit.privacy.canaries import Canaries
     from auditkit.privacy.opacus import Trace
 
+RECORDS_SUFFIX = ".canaries.npz"
+"""What follows the model's name in the name of the file of canary records."""
+
+CALIBRATED = "calibrated-"
+INITIAL = "initial-"
+"""What precedes an attack's name in scores less those of the initial model, and in those of the initial model."""
+
+FloatArray = NDArray[np.float64]
+
 _WRAPPER = "_module."
 """What Opacus puts before every name of a wrapped module's state dict."""
 
@@ -32,8 +42,10 @@ def save_with_audit(
     *,
     canaries: Canaries | None = None,
     trace: Trace | None = None,
+    initial: Any = None,
     claimed_epsilon: float | None = None,
     delta: float | None = None,
+    keep_records: bool = False,
 ) -> Path:
     """Write the weights to `path` and what the attack saw to ``path.audit``, bound to the weights by SHA-256.
 
@@ -47,10 +59,16 @@ def save_with_audit(
         Planted records; they are scored here by the final weights.
     trace : Trace, optional
         Of `auditkit.privacy.opacus.attach`. With both, the trace gives the headline and the canaries are recorded.
+    initial : torch.nn.Module, optional
+        The model before training (a deep copy): its scores of the canaries are subtracted, which takes out how hard
+        each record is.
     claimed_epsilon : float, optional
         The epsilon that is claimed, >= 0; None: what the accountant of the trace says at `delta`, if there is one.
     delta : float, optional
         The delta of the claim, in [0, 1); required where the claim comes from an accountant.
+    keep_records : bool
+        Also write the canary records to ``path.canaries.npz``, from which ``--arch`` scores them anew. They may be real
+        records.
 
     Returns
     -------
@@ -78,7 +96,7 @@ def save_with_audit(
     delta = None if delta is None else check.delta(delta)
     claim = None if claimed_epsilon is None else one_epsilon(claimed_epsilon, "claimed_epsilon")
     weights = _state_dict_bytes(torch, model)
-    groups, adjacency = _groups(model, canaries, trace)
+    groups, adjacency = _groups(model, initial, canaries, trace)
     claimed = _claimed(trace, claim, delta)
     manifest = Manifest(
         model_sha256=hashlib.sha256(weights).hexdigest(),
@@ -96,6 +114,8 @@ def save_with_audit(
     )
     write_atomically(path, weights)
     target = Path(f"{path}{SUFFIX}")
+    if canaries is not None and keep_records:
+        canaries.save(f"{path}{RECORDS_SUFFIX}")
     write_manifest(manifest, target)
     return target
 
@@ -110,25 +130,41 @@ def _state_dict_bytes(torch: Any, model: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _groups(model: Any, canaries: Canaries | None, trace: Trace | None) -> tuple[tuple[Group, ...], str]:
-    groups = []
-    adjacency = "add-remove"
-    if trace is not None:
-        groups.append(trace.group())
-    if canaries is not None:
-        groups.append(canaries.group(canaries.score(model)))
-        if canaries.kind == "label" and trace is None:
-            adjacency = "label"
-    return tuple(groups), adjacency
+def _groups(
+    model: Any, initial: Any, canaries: Canaries | None, trace: Trace | None
+) -> tuple[tuple[Group, ...], str]:
+    groups = [] if trace is None else [trace.group()]
+    if canaries is None:
+        return tuple(groups), "add-remove"
+    groups.append(canaries.group(_canary_scores(model, initial, canaries)))
+    return tuple(groups), canaries.adjacency if trace is None else "add-remove"
+
+
+def _canary_scores(model: Any, initial: Any, canaries: Canaries) -> dict[str, FloatArray]:
+    """Scores of the finished model; with an initial one calibrated by it, and its own beside them."""
+    final = canaries.score(model)
+    if initial is None:
+        return final
+    reference = canaries.score(initial)
+    calibrated = {f"{CALIBRATED}{name}": values - reference[name] for name, values in final.items()}
+    return {**calibrated, **{f"{INITIAL}{name}": values for name, values in reference.items()}}
 
 
 def _claimed(trace: Trace | None, claim: float | None, delta: float | None) -> dict[str, Any]:
     declared = {} if trace is None else trace.declared(delta)
     return {
-        **{key: declared.get(key) for key in ("sigma", "sampling_rate", "steps", "clip", "sampler")},
+        **{
+            key: _constant(declared.get(key))
+            for key in ("sigma", "sampling_rate", "steps", "clip", "sampler")
+        },
         "epsilon": declared.get("epsilon") if claim is None else claim,
         "delta": delta,
     }
+
+
+def _constant(value: Any) -> Any:
+    """None in place of a list with one value a step: no single number was declared."""
+    return None if isinstance(value, list) else value
 
 
 def _commitment(group: Group, trace: Trace | None, canaries: Canaries | None) -> str | None:
