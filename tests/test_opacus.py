@@ -23,6 +23,7 @@ from torch import nn  # noqa: E402
 from auditkit import AuditWarning, InputError  # noqa: E402
 from auditkit.privacy import _directions, opacus  # noqa: E402
 from auditkit.privacy._trace_statistics import step_scores  # noqa: E402
+from auditkit.privacy.coins import toss_coins  # noqa: E402
 from auditkit.privacy.epsilon.one_run import one_run_bound  # noqa: E402
 
 MODES = ("hooks", "functorch", "ew", "ghost")
@@ -278,6 +279,67 @@ def test_parameters_of_any_layout_and_precision_are_followed(kind):
     np.testing.assert_allclose(directions.observe(captured, 4.0), expected, atol=2e-6)
     moved = sum(float(((p.summed_grad - c) ** 2).sum()) for p, c in zip(parameters, clean, strict=True))
     assert moved == pytest.approx(4 * len(drawn), rel=1e-5)
+
+
+def test_the_summary_is_that_of_the_kept_observations():
+    trace, _ = traced(12, attach={"steps": 20})
+    summary = trace.summary(1e-5)
+    x = trace.observations
+    assert (summary.n_canaries, summary.n_steps, summary.n_records) == (100, 12, 64)
+    assert dict(summary.declared) == {
+        "sigma": 0.7,
+        "sampling_rate": 0.25,
+        "steps": 20,
+        "clip": 0.5,
+        "sampler": "poisson",
+        "epsilon": trace.epsilon(1e-5),
+        "delta": 1e-5,
+        "expected_batch_size": 16,
+    }
+    assert summary.real_sum_subtracted
+    assert summary.layers == ("0.weight", "0.bias", "2.weight", "2.bias")
+    np.testing.assert_allclose(summary.sum2, (x**2).sum(axis=0))
+    np.testing.assert_array_equal(summary.draws, trace._statistics.draws)
+    np.testing.assert_array_equal(summary.batch_sizes, trace.per_step["batch_size"])
+    assert set(summary.accounted_sigma) == {0.7}
+    assert set(summary.accounted_rate) == {0.25}
+    before = summary.sum1.copy()
+    trace._statistics.sum1 += 1  # a summary is a copy: the training may go on
+    np.testing.assert_array_equal(summary.sum1, before)
+
+
+def test_a_trace_without_steps_has_scores_but_no_summary():
+    trace, _ = traced(0)
+    assert not trace.scores["llr"].any()
+    with pytest.raises(InputError, match="must have seen at least one step") as caught:
+        trace.summary()
+    assert caught.value.id == "AK-OP-009"
+
+
+def test_observations_that_overflow_are_refused_and_not_scored(tmp_path):
+    run = training()
+    trace = opacus.attach(run.optimizer, canaries=10, seed=1)
+    run.steps(2)
+    with torch.no_grad():
+        next(run.model.parameters()).fill_(float("nan"))
+    run.steps(2)
+    for ask in (lambda: trace.scores, trace.summary, trace.group, lambda: trace.save(tmp_path / "t.npz")):
+        with pytest.raises(
+            InputError, match="observations must be finite, and those of step 2 are not"
+        ) as caught:
+            ask()
+        assert caught.value.id == "AK-OP-013"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["coordinate", "orthonormal"])
+def test_the_group_of_a_manifest_has_the_coins_of_its_seed(kind):
+    trace, _ = traced(2, attach={"kind": kind})
+    group = trace.group()
+    assert group.kind == f"gradient-{kind}"
+    assert np.array_equal(group.bits, toss_coins(5, group.kind, 100))
+    assert np.array_equal(group.unit, np.arange(100))
+    assert list(group.scores) == ["llr", "sum"]
 
 
 # --- what it finds ---------------------------------------------------------------------------------------------------

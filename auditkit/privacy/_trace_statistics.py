@@ -78,6 +78,9 @@ class TraceStatistics:
         self.step_sum2: list[float] = []
         self.steps: list[Step] = []
         self.kept: list[Floats] | None = [] if keep else None
+        self.overflow: int | None = None
+        """The first step whose observations were not all finite; nothing was taken in from there on."""
+
         self._excluded = np.flatnonzero(~bits)
         self._first, self._second = pairs[:, 0].copy(), pairs[:, 1].copy()
         self._before: tuple[Floats, Floats] = (np.zeros(m), np.zeros(m))
@@ -85,6 +88,9 @@ class TraceStatistics:
     def add(self, x: Floats, drawn: Ints, step: Step) -> None:
         """Take in the observations of one logical step and the canaries that were added in it."""
         square = x * x
+        if self.overflow is not None or not np.isfinite(square.sum()):
+            self.overflow = len(self.steps) if self.overflow is None else self.overflow
+            return
         self.draws[drawn] += 1
         self.llr += step_scores(x, sigma=step.sigma, rate=step.rate)
         self.sum1 += x

@@ -97,7 +97,7 @@ class Trace:
 
     @property
     def n_steps(self) -> int:
-        """Logical steps seen."""
+        """Logical steps taken in."""
         return len(self._statistics.steps)
 
     @property
@@ -106,7 +106,13 @@ class Trace:
 
         ``llr``: log-likelihood ratio under the declared noise and rate, cut off at +-50, the best score when the
         mechanism is as declared. ``sum``: the plain sum of the observations, which relies on neither.
+
+        Raises
+        ------
+        InputError
+            AK-OP-013 when an observation was infinite or NaN (so do all other results).
         """
+        self._require_finite()
         return {
             "llr": np.clip(self._statistics.llr, -SCORE_LIMIT, SCORE_LIMIT),
             "sum": self._statistics.sum1.copy(),
@@ -121,6 +127,7 @@ class Trace:
         InputError
             AK-OP-010 when they were not kept.
         """
+        self._require_finite()
         if self._statistics.kept is None:
             raise InputError(
                 "observations: must have been kept while training, and were not",
@@ -195,11 +202,12 @@ class Trace:
         Raises
         ------
         InputError
-            AK-OP-009 when noise, rate or clipping norm changed over the steps: one set of parameters cannot then be
-            compared with the observations.
+            AK-OP-009 when there were no steps, or noise, rate or clipping norm changed over them: one set of
+            parameters cannot then be compared with the observations.
         """
         from auditkit.privacy.mechanism import TraceSummary
 
+        self._require_finite()
         declared = self.declared(delta)
         changing = [name for name in ("sigma", "sampling_rate", "clip") if declared[name] is None]
         if changing:
@@ -208,16 +216,19 @@ class Trace:
                 id="AK-OP-009",
                 hint="scores and one-run bound do not need it: leave out the mechanism fit",
             )
+        if self.n_steps == 0:
+            raise InputError("trace: must have seen at least one step to be summarised", id="AK-OP-009")
         found, run = self._statistics, self._run
         sums = ("bits", "draws", "sum1", "sum2", "sum3", "sum4", "lag1", "lag2", "pairs", "pair_sum")
+        arrays: dict[str, Any] = {name: np.array(getattr(found, name)) for name in sums}
+        arrays |= {name: found.column(name) for name in ("clip_ratio", "accounted_sigma", "accounted_rate")}
         return TraceSummary(
-            **{name: np.array(getattr(found, name)) for name in sums},
+            **arrays,
             layer=run.layer,
             layers=run.layers,
             step_sum2=np.array(found.step_sum2, np.float64),
             batch_sizes=found.column("batch_size").astype(np.int64),
             n_records=run.n_records,
-            **{name: found.column(name) for name in ("clip_ratio", "accounted_sigma", "accounted_rate")},
             real_sum_subtracted=run.sampler == "poisson",
             declared={**declared, "steps": run.steps, "expected_batch_size": run.expected_batch_size},
         )
@@ -255,6 +266,7 @@ class Trace:
         path : path
             Plain arrays and JSON; nothing in the file is pickled.
         """
+        self._require_finite()
         self._remember_accountant()
         write_atomically(path, _trace_file.pack(vars(self._run), self._statistics))
 
@@ -285,6 +297,14 @@ class Trace:
         if values.size == 0:
             return initial
         return float(values[0]) if np.ptp(values) <= 1e-12 * abs(values[0]) else None
+
+    def _require_finite(self) -> None:
+        if self._statistics.overflow is not None:
+            raise InputError(
+                f"trace: observations must be finite, and those of step {self._statistics.overflow} are not",
+                id="AK-OP-013",
+                hint="gradients or weights overflowed: a trace with holes is no evidence",
+            )
 
     def _remember_accountant(self) -> None:
         if self._attachment is not None and self._accountant is not None:
