@@ -278,7 +278,7 @@ class DPEstimate(Result):
         Parameters
         ----------
         expression : str
-            ``NAME OPERATOR NUMBER`` with the names epsilon_lower, epsilon, epsilon_posterior.
+            ``NAME OPERATOR NUMBER`` with the names epsilon_lower, epsilon, epsilon_posterior, inconsistencies.
         strict : bool
             Raise instead of returning None.
 

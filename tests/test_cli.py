@@ -648,9 +648,9 @@ def test_bad_models_are_refused(make, parts):
 def test_a_model_alone_is_no_evidence():
     Path("model.pt").write_bytes(b"weights")
     result = run("dp-estimate", "model.pt")
-    refused(result, "model.pt: a weights file alone holds no evidence", "--scores", "--counts")
-    for planned in ("--members", "--trace", "--train", "manifest"):
-        assert planned not in result.output
+    refused(result, "model.pt: a weights file alone holds no evidence, and there is no model.pt.audit")
+    for source in ("save_with_audit", "--scores", "--counts", "--members", "--train"):
+        assert source in result.stderr
 
 
 def test_a_model_is_never_read_from_standard_input():

@@ -103,7 +103,7 @@ def test_values_from_files_and_variables_reach_the_computation():
 
 
 def test_every_option_of_every_verb_is_reachable_from_file_and_environment(monkeypatch):
-    samples = {"undecided": "fail", "design": "one-run", "format": "json", "jobs": "3"}
+    samples = {"undecided": "fail", "design": "one-run", "engine": "local", "format": "json", "jobs": "3"}
     for verb in VERBS:
         command = cli.get_command(click.Context(cli), verb)
         for option in command.params:
@@ -137,6 +137,18 @@ def test_every_option_of_every_verb_is_reachable_from_file_and_environment(monke
                 verb,
                 option.key,
             )
+
+
+@pytest.mark.parametrize("option", ["arch", "train"])
+def test_code_is_only_named_on_the_command_line(option):
+    """A file or an environment variable never makes the command import code."""
+    own(f'{option} = "evil.py:run"\n')
+    result = run("dp-estimate", "--counts", "1,2,3,4", "--delta", "1e-5")
+    assert result.exit_code == 2
+    assert option in result.stderr
+    Path("auditkit.toml").unlink()
+    env = {f"AUDITKIT_{option.upper()}": "evil.py:run"}
+    assert run("dp-estimate", "--counts", "60,40,40,60", "--delta", "1e-5", env=env).exit_code == 0
 
 
 def test_show_config_as_text_computes_nothing(monkeypatch):

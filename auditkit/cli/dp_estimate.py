@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +11,7 @@ from auditkit.cli._common import (
     EXIT_OK,
     EXIT_UNDECIDED,
     EXIT_USAGE,
+    CommandLineOption,
     Jobs,
     Option,
     Session,
@@ -20,20 +19,11 @@ from auditkit.cli._common import (
     Verb,
     repeat_command,
 )
-from auditkit.errors import InputError, show
 
 if TYPE_CHECKING:
-    from auditkit.privacy.evidence import Evidence
     from auditkit.results import DPEstimate
 
 DESIGNS = ("independent", "one-run", "post-hoc")
-DESIGN_HINT = (
-    "one-run: fair coins over canaries of one training run; independent: one training run, or one "
-    "independent draw, a unit; post-hoc: membership was not randomised by you"
-)
-EVIDENCE_HINT = "give --scores FILE --design one-run|independent|post-hoc, or --counts TP,FN,FP,TN"
-COUNTS_HINT = "members guessed in, members guessed out, non-members guessed in, non-members guessed out"
-COUNT_LIMIT = 10**9
 
 
 @click.command("dp-estimate", cls=Verb)
@@ -73,7 +63,69 @@ COUNT_LIMIT = 10**9
     help="With --counts: it was settled beforehand that high scores mean members.",
 )
 @click.option(
-    "--delta", cls=Option, type=float, metavar="D", help="The delta at which epsilon is read. Required."
+    "--members",
+    cls=Option,
+    type=click.Path(),
+    metavar="FILE",
+    help="Records that MODEL was trained on, .npz with X, y and optionally unit. With --nonmembers and --arch.",
+)
+@click.option(
+    "--nonmembers",
+    cls=Option,
+    type=click.Path(),
+    metavar="FILE",
+    help="Records drawn alike that MODEL was not trained on.",
+)
+@click.option(
+    "--arch",
+    cls=CommandLineOption,
+    type=Text(),
+    metavar="MODULE:FUNCTION",
+    help="Your function that makes the network, net.py:make. With a manifest: score the canaries anew.",
+)
+@click.option(
+    "--train",
+    cls=CommandLineOption,
+    type=Text(),
+    metavar="MODULE:FUNCTION",
+    help="Your function (X, y, seed) that trains and returns a model. With --data.",
+)
+@click.option(
+    "--data", cls=Option, type=click.Path(), metavar="FILE", help="With --train: .npz with X and y."
+)
+@click.option(
+    "--models",
+    cls=Option,
+    type=int,
+    metavar="N",
+    help="With --train: trainings to run; 64 if left out.",
+)
+@click.option(
+    "--attack",
+    cls=Option,
+    type=Text(),
+    metavar="NAME,...",
+    help="With --members: loss,logit,confidence. With --train: lira,rmia.",
+)
+@click.option(
+    "--engine",
+    cls=Option,
+    type=click.Choice(["local", "processes"]),
+    help="With --train: where the trainings run; local if left out.",
+)
+@click.option(
+    "--journal",
+    cls=Option,
+    type=click.Path(),
+    metavar="DIR",
+    help="With --train: finished trainings are kept here, and a second start goes on from them.",
+)
+@click.option(
+    "--delta",
+    cls=Option,
+    type=float,
+    metavar="D",
+    help="The delta at which epsilon is read. Required unless the manifest has it.",
 )
 @click.option(
     "--alpha",
@@ -151,20 +203,24 @@ def command(
     """How much privacy does a model really leak?
 
     A lower bound on epsilon with its confidence, from what a membership
-    attack saw. MODEL, if given, is only hashed, never opened: a weights file
-    alone holds no evidence.
+    attack saw. A weights file alone holds no evidence: MODEL.audit, which
+    was written while the model was trained, does, and so do the options
+    --scores, --counts, --members and --train.
 
     \b
     Example:
-      auditkit dp-estimate model.pt --scores canaries.npz --design one-run \\
-        --delta 1e-5 --claimed-epsilon 2 --fail-on 'epsilon_lower>2' \\
+      auditkit dp-estimate model.pt --fail-on 'epsilon_lower>2' \\
         --report audit.html
+      auditkit dp-estimate --scores canaries.npz --design one-run \\
+        --delta 1e-5 --claimed-epsilon 2
     """
+    from auditkit.cli._evidence import Sources, collect, input_files
     from auditkit.cli._reports import check_reports, publish
 
     session: Session = ctx.obj
-    delta = _check_options(model, delta, **source)
-    check_reports(report, [path for path in (model, source["scores"]) if path and path != "-"])
+    sources = Sources(model=model, **source)
+    kind = sources.kind(delta)
+    check_reports(report, input_files(sources))
 
     from dataclasses import replace
 
@@ -176,9 +232,8 @@ def command(
         parse_condition(expression)
     if isinstance(jobs, int):
         set_num_threads(jobs)
-    evidence = _evidence(**source)
-    fingerprint = {} if model is None else {"model": _fingerprint(model)}
     with session.progress() as progress:
+        evidence = collect(sources, kind, seed=seed, progress=progress)
         result = dp_estimate(
             evidence,
             delta=delta,
@@ -190,7 +245,7 @@ def command(
             progress=progress,
         )
     settings = {**result.settings, "command": repeat_command(ctx, seed=result.seed)}
-    result = replace(result, inputs={**result.inputs, **fingerprint}, settings=settings)
+    result = replace(result, settings=settings)
     publish(session, result.to_dict(), report)
     return exit_code(result, undecided)
 
@@ -205,84 +260,3 @@ def exit_code(result: DPEstimate, undecided: str | None) -> int:
     if None in outcomes:
         return {"pass": EXIT_OK, "fail": EXIT_FINDING, None: EXIT_UNDECIDED}[undecided]
     return EXIT_OK
-
-
-def parse_counts(text: str) -> tuple[int, int, int, int]:
-    """Four whole numbers from 0 to 1e9 between commas; anything else is an InputError that says what came."""
-    fields = [field.strip(" ") for field in text.split(",")]
-    if len(fields) != 4:
-        raise InputError(
-            f"--counts: must be four numbers TP,FN,FP,TN, not {len(fields)}: {show(repr(text))}",
-            id="AK-CL-009",
-            hint=COUNTS_HINT,
-        )
-    for name, field in zip(("TP", "FN", "FP", "TN"), fields, strict=True):
-        if not re.fullmatch(r"[0-9]{1,10}", field) or int(field) > COUNT_LIMIT:
-            raise InputError(
-                f"--counts: {name} must be a whole number from 0 to {COUNT_LIMIT:,}, not {show(repr(field))}",
-                id="AK-CL-009",
-                hint=COUNTS_HINT,
-            )
-    tp, fn, fp, tn = map(int, fields)
-    return tp, fn, fp, tn
-
-
-def _check_options(
-    model: str | None,
-    delta: float | None,
-    *,
-    scores: str | None,
-    counts: str | None,
-    design: str | None,
-    canaries: int | None,
-    direction_fixed: bool,
-) -> float:
-    """Exactly one source of evidence, with the options that belong to it, and a delta, which is returned."""
-    if model is not None:
-        _check_model(model)
-    if scores is None and counts is None:
-        what = (
-            f"{show(model)}: a weights file alone holds no evidence" if model else "evidence: none was given"
-        )
-        raise InputError(what, id="AK-CL-005", path=model, hint=EVIDENCE_HINT)
-    if scores is not None and counts is not None:
-        raise InputError(
-            "--scores and --counts: only one of them may be given", id="AK-CL-005", hint=EVIDENCE_HINT
-        )
-    if scores is not None and design is None:
-        raise InputError(
-            "--design: required with --scores, no default could be right", id="AK-CL-010", hint=DESIGN_HINT
-        )
-    for name, given in (("--canaries", canaries is not None), ("--direction-fixed", direction_fixed)):
-        if given and scores is not None:
-            raise InputError(f"{name}: belongs to --counts, not to --scores", id="AK-CL-006")
-    if delta is None:
-        hint = "give the delta of the claim, for example --delta 1e-5"
-        raise InputError("--delta: required, it has no default", id="AK-CL-011", hint=hint)
-    return delta
-
-
-def _evidence(*, scores: str | None, counts: str | None, design: Any, **of_counts: Any) -> Evidence:
-    from auditkit.privacy import Evidence
-
-    if scores is not None:
-        return Evidence.from_file(scores, design=design)
-    return Evidence.from_counts(*parse_counts(counts or ""), design=design or "independent", **of_counts)
-
-
-def _check_model(model: str) -> None:
-    from auditkit.io.fingerprint import require_file
-
-    if model == "-":
-        raise InputError(
-            "MODEL: a model is never read from standard input", id="AK-CL-012", hint="name its file"
-        )
-    require_file(model)
-
-
-def _fingerprint(model: str) -> dict[str, Any]:
-    from auditkit.io.fingerprint import fingerprint
-
-    found = fingerprint(model)
-    name = os.path.basename(model)  # noqa: PTH119 (pathlib would double the time to start)
-    return {"name": name, "sha256": found.sha256, "bytes": found.bytes}

@@ -10,22 +10,27 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from auditkit.privacy import opacus
     from auditkit.privacy.audit import dp_estimate
+    from auditkit.privacy.canaries import Canaries
     from auditkit.privacy.epsilon.bands import score_bound
     from auditkit.privacy.epsilon.bounds import buehler, clopper_pearson, jeffreys, katz_log
     from auditkit.privacy.epsilon.one_run import one_run_bound, one_run_fdp_bound
     from auditkit.privacy.epsilon.posterior import EpsilonPosterior, MuPosterior
     from auditkit.privacy.evidence import Evidence
     from auditkit.privacy.plan import plan_audit
+    from auditkit.privacy.saving import save_with_audit
     from auditkit.results import AuditPlan, DPEstimate, EpsilonBound
 
 __all__ = [
     "AuditPlan",
+    "Canaries",
     "DPEstimate",
     "EpsilonBound",
     "EpsilonPosterior",
     "Evidence",
     "MuPosterior",
+    "attacks",
     "buehler",
     "clopper_pearson",
     "dp_estimate",
@@ -33,12 +38,15 @@ __all__ = [
     "katz_log",
     "one_run_bound",
     "one_run_fdp_bound",
+    "opacus",
     "plan_audit",
+    "save_with_audit",
     "score_bound",
 ]
 
 _HOME = {
     "AuditPlan": "auditkit.results",
+    "Canaries": "auditkit.privacy.canaries",
     "DPEstimate": "auditkit.results",
     "EpsilonBound": "auditkit.results",
     "EpsilonPosterior": "auditkit.privacy.epsilon.posterior",
@@ -52,11 +60,17 @@ _HOME = {
     "one_run_bound": "auditkit.privacy.epsilon.one_run",
     "one_run_fdp_bound": "auditkit.privacy.epsilon.one_run",
     "plan_audit": "auditkit.privacy.plan",
+    "save_with_audit": "auditkit.privacy.saving",
     "score_bound": "auditkit.privacy.epsilon.bands",
 }
 
 
+_MODULES = ("attacks", "opacus")
+
+
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"auditkit.privacy.{name}")
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
     raise AttributeError(f"module 'auditkit.privacy' has no attribute {name!r}")

@@ -47,7 +47,7 @@ _POSTERIOR_INDEPENDENCE = Assumption(
 def dp_estimate(
     evidence: Evidence,
     *,
-    delta: float,
+    delta: float | None = None,
     alpha: float = 0.05,
     claimed_epsilon: float | None = None,
     inference: Iterable[str] | None = None,
@@ -63,12 +63,13 @@ def dp_estimate(
     ----------
     evidence : Evidence
         What a membership attack saw, and the design that produced it.
-    delta : float
-        The delta of (epsilon, delta)-DP, in [0, 1).
+    delta : float, optional
+        The delta of (epsilon, delta)-DP, in [0, 1). May be left out where the evidence declares it (a manifest).
     alpha : float
         Error level of the bound, in (0, 1).
     claimed_epsilon : float, optional
         The epsilon that is claimed for the procedure, >= 0: the verdict says whether it is contradicted.
+        None: what the evidence declares, if anything.
     inference : iterable of str, optional
         Bounds to compute beside the headline; None: all that apply. The headline itself is fixed by the
         design: Buehler for counts of independent units, simultaneous bands for scores of independent units
@@ -124,10 +125,15 @@ def dp_estimate(
     with clock.phase("posterior"):
         posterior = _posterior(point, request.delta)
     with clock.phase("checks"):
+        mechanism = _mechanism(evidence, request.delta)
         found = _run_checks(question, request, detectable, point)
+        if mechanism is not None:
+            found["mechanism-fit"] = checks.mechanism_fit(mechanism)
+        if evidence.declared:
+            found["declared-epsilon"] = checks.declared_epsilon(evidence.declared, delta=request.delta)
     with clock.phase("figures"):
         figures = _figures(question, request, headline, posterior, point)
-    answer = _Answer(request, headline, bounds, posterior, point, found, detectable)
+    answer = _Answer(request, headline, bounds, posterior, point, found, detectable, mechanism)
     return _result(answer, evidence, figures, clock)
 
 
@@ -155,6 +161,7 @@ class _Answer:
     point: OperatingPoint | None
     checks: dict[str, Check]
     detectable: float
+    mechanism: dict[str, Any] | None
 
     @property
     def broken(self) -> Check | None:
@@ -193,7 +200,7 @@ class _Clock:
 def _check_request(
     evidence: Evidence,
     *,
-    delta: float,
+    delta: float | None,
     alpha: float,
     claimed_epsilon: float | None,
     inference: Iterable[str] | None,
@@ -209,6 +216,14 @@ def _check_request(
         )
     if verify != "statistical":
         raise InputError(f"verify: must be 'statistical', not {show(repr(verify))}", id="AK-AU-004")
+    delta = evidence.declared.get("delta") if delta is None else delta
+    if delta is None:
+        raise InputError(
+            "delta: required, the evidence declares none",
+            id="AK-AU-006",
+            hint="give the delta of the claim, for example 1e-5",
+        )
+    claimed_epsilon = evidence.declared.get("epsilon") if claimed_epsilon is None else claimed_epsilon
     claim = None if claimed_epsilon is None else one_epsilon(claimed_epsilon, "claimed_epsilon")
     expressions = (fail_on,) if isinstance(fail_on, str) else tuple(fail_on)
     return _Request(
@@ -228,6 +243,15 @@ def _posterior(point: OperatingPoint | None, delta: float | np.ndarray[Any, Any]
     if point is None:
         return None
     return EpsilonPosterior(**point.counts.to_dict(), delta=delta, region=point.region)
+
+
+def _mechanism(evidence: Evidence, delta: float) -> dict[str, Any] | None:
+    """The mechanism fit of the training trace, where there is one."""
+    if evidence.trace is None:
+        return None
+    from auditkit.privacy.mechanism import fit_mechanism
+
+    return fit_mechanism(evidence.trace, delta=delta).to_dict()
 
 
 def _run_checks(
@@ -322,7 +346,7 @@ def _result(answer: _Answer, evidence: Evidence, figures: dict[str, Any], clock:
         inputs=_inputs(evidence),
         settings=_settings(request, evidence),
         figures={} if answer.broken else figures,
-        mechanism=evidence.mechanism,
+        mechanism=answer.mechanism,
         assumptions=_assumptions(answer, evidence),
         warnings=_warnings(answer),
         environment=_environment(),
@@ -370,7 +394,13 @@ def _verdict(answer: _Answer, evidence: Evidence, estimates: tuple[Estimate, ...
     conditions = tuple(
         Condition(
             c.text,
-            evaluate(c, epsilon_lower=lower, detectable_epsilon=answer.detectable, posterior=interval),
+            evaluate(
+                c,
+                epsilon_lower=lower,
+                detectable_epsilon=answer.detectable,
+                posterior=interval,
+                mechanism=answer.mechanism,
+            ),
         )
         for c in request.conditions
     )

@@ -6,6 +6,7 @@ they would have tested. `HARD_CHECKS` are those whose failure leaves no number s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from auditkit.privacy.numbers import binomial_tail, round_up, short
 from auditkit.results import Check, CheckStatus
 
 HARD_CHECKS = frozenset(
-    {"bit-count", "permutation-null", "blind-baseline", "model-identity", "canary-records"}
+    {"bit-count", "permutation-null", "blind-baseline", "model-identity", "canary-records", "coins"}
 )
 """Checks whose failure makes the design invalid."""
 
@@ -145,6 +146,35 @@ def model_identity() -> Check:
     """Whether the evidence belongs to the model; needs a manifest that names the model's hash."""
     text = "not tested whether this evidence belongs to the model: there is no manifest that names its hash"
     return Check("model-identity", "not-run", text)
+
+
+def mechanism_fit(mechanism: Mapping[str, Any]) -> Check:
+    """Whether the noise, clipping and sampling that were observed are those that were declared."""
+    inconsistent = mechanism["inconsistent"]
+    status: CheckStatus = "warn" if inconsistent else "pass"
+    return Check("mechanism-fit", status, mechanism["verdict"], {"inconsistent": list(inconsistent)})
+
+
+def declared_epsilon(declared: Mapping[str, Any], *, delta: float) -> Check:
+    """Whether the declared noise, sampling rate and steps give an epsilon no larger than the one claimed."""
+    name = "declared-epsilon"
+    claim = declared.get("epsilon")
+    sigma, rate, steps = (declared.get(key) for key in ("sigma", "sampling_rate", "steps"))
+    if claim is None or not (sigma and rate and steps) or delta <= 0:
+        return Check(name, "not-run", "the declaration does not say all of epsilon, noise, rate and steps")
+    if declared.get("sampler") != "poisson":
+        return Check(
+            name, "not-run", "the sampler is not declared as Poisson, which the accountant takes for granted"
+        )
+    from auditkit.privacy.epsilon.privacy_loss import subsampled_gaussian_epsilon
+
+    lower, upper = subsampled_gaussian_epsilon(sigma, sampling_rate=rate, steps=steps, delta=delta)
+    mechanism = f"noise {sigma:.4g}, rate {rate:.4g} and {steps:,} steps"
+    given = f"{mechanism} give epsilon {short(lower)} at delta {short(delta)}"
+    details = {"claimed": claim, "lower": lower, "upper": upper}
+    if claim < lower:
+        return Check(name, "warn", f"{given}: more than the {claim:.4g} claimed", details)
+    return Check(name, "pass", f"{given}; {claim:.4g} is claimed", details)
 
 
 def no_posterior(evidence: Evidence) -> Check:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from auditkit.errors import InputError, show
 from auditkit.results import Condition
@@ -14,7 +15,7 @@ from auditkit.results import Condition
 if TYPE_CHECKING:
     from auditkit.results import DPEstimate
 
-NAMES = ("epsilon_lower", "epsilon", "epsilon_posterior")
+NAMES = ("epsilon_lower", "epsilon", "epsilon_posterior", "inconsistencies")
 OPERATORS = (">", ">=", "<", "<=")
 
 _SHAPE = re.compile(r"\s*(?P<name>[^\s<>=!~]+)\s*(?P<operator>[<>=!~]+)\s*(?P<number>\S+)\s*")
@@ -26,9 +27,9 @@ class ParsedCondition:
 
     Attributes
     ----------
-    name : {"epsilon_lower", "epsilon", "epsilon_posterior"}
+    name : {"epsilon_lower", "epsilon", "epsilon_posterior", "inconsistencies"}
         The headline bound; epsilon itself, known to lie in [bound, inf); the credible interval of the
-        posterior.
+        posterior; the number of ways in which the mechanism fit disagrees with what was declared.
     operator : {">", ">=", "<", "<="}
     threshold : float
         Finite, in nats.
@@ -36,7 +37,7 @@ class ParsedCondition:
         As it was written.
     """
 
-    name: Literal["epsilon_lower", "epsilon", "epsilon_posterior"]
+    name: Literal["epsilon_lower", "epsilon", "epsilon_posterior", "inconsistencies"]
     operator: Literal[">", ">=", "<", "<="]
     threshold: float
     text: str
@@ -87,6 +88,7 @@ def evaluate(
     epsilon_lower: float | None,
     detectable_epsilon: float,
     posterior: tuple[float, float] | None,
+    mechanism: Mapping[str, Any] | None = None,
 ) -> bool | None:
     """True, False, or None where the data cannot decide.
 
@@ -99,6 +101,8 @@ def evaluate(
         The bound of a perfect attack of this size.
     posterior : (float, float) or None
         Credible interval.
+    mechanism : mapping or None
+        The mechanism fit; without one its inconsistencies cannot be counted.
 
     Notes
     -----
@@ -117,6 +121,9 @@ def evaluate(
         if not above and not reachable:
             return None
         return above if condition.operator in (">", ">=") else not above
+    if condition.name == "inconsistencies":
+        count = None if mechanism is None else float(len(mechanism["inconsistent"]))
+        return None if count is None else _whole_interval((count, count), condition.operator, t)
     interval = (epsilon_lower, math.inf) if condition.name == "epsilon" else posterior
     return None if interval is None else _whole_interval(interval, condition.operator, t)
 
@@ -133,6 +140,7 @@ def evaluate_result(expression: str, result: DPEstimate) -> Condition:
         epsilon_lower=result.epsilon_lower,
         detectable_epsilon=result.detectable_epsilon,
         posterior=ends,
+        mechanism=result.mechanism,
     )
     return Condition(condition.text, value)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,8 +18,10 @@ from auditkit.results import Assumption, Check, Counts
 
 if TYPE_CHECKING:
     from auditkit.privacy.epsilon.families import SubsampledGaussianCurves
+    from auditkit.privacy.mechanism import TraceSummary
 
 Design = Literal["one-run", "independent", "post-hoc"]
+_Attack = str | Callable[[NDArray[np.float64], NDArray[Any]], ArrayLike]
 
 _DESIGN_HINT = (
     "one-run: coins were tossed for canaries of one training run; independent: one training run a unit; "
@@ -43,8 +45,8 @@ _UNIT_MEAN = Assumption(
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Outcomes of a membership attack in randomised units; made by `from_counts`, `from_scores` or
-    `from_file`.
+    """Outcomes of a membership attack in randomised units; made by `from_counts`, `from_scores`,
+    `from_records` or `from_file`.
 
     Attributes
     ----------
@@ -73,8 +75,8 @@ class Evidence:
         they take the place of the ``not-run`` of the same name.
     declared : mapping
         What the training declared (epsilon, delta, sigma, sampling_rate, steps, clip, ...), or empty.
-    mechanism : mapping or None
-        The mechanism fit of a training trace.
+    trace : TraceSummary or None
+        Summary statistics of a training trace, for the mechanism fit.
     curves : SubsampledGaussianCurves or None
         Tabulated trade-off curves of the declared mechanism.
     model : mapping or None
@@ -94,7 +96,7 @@ class Evidence:
     origin: Mapping[str, Any] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
     declared: Mapping[str, Any] = field(default_factory=dict)
-    mechanism: Mapping[str, Any] | None = None
+    trace: TraceSummary | None = None
     curves: SubsampledGaussianCurves | None = None
     model: Mapping[str, Any] | None = None
 
@@ -274,6 +276,116 @@ class Evidence:
         table = read_scores(path)
         origin = {"name": Path(path).name, "sha256": table.sha256, "bytes": table.bytes}
         return cls.from_scores(table.scores, table.bits, unit=table.unit, design=design, origin=origin)
+
+    @classmethod
+    def from_records(
+        cls,
+        model: Any,
+        members: tuple[ArrayLike, ArrayLike],
+        nonmembers: tuple[ArrayLike, ArrayLike],
+        *,
+        attack: _Attack | Sequence[_Attack] = ("loss", "logit"),
+        unit: tuple[ArrayLike, ArrayLike] | None = None,
+        outputs: Literal["logits", "probabilities", "values"] | None = None,
+        batch_size: int = 1024,
+        device: str = "cpu",
+        seed: int | None = None,
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> Evidence:
+        """Evidence from a model, records that it was trained on, and records that it was not.
+
+        The design is ``post-hoc``: whatever is found is conditional on the two sets having been drawn alike.
+        The blind baseline is run on the records and travels with the evidence; when it fails, `dp_estimate`
+        gives no epsilon.
+
+        Parameters
+        ----------
+        model : nn.Module, scikit-learn model, or callable
+            A callable takes a batch of X and returns logits, probabilities or predictions.
+        members, nonmembers : (X, y)
+            X of shape (n, ...), numbers or text; y of shape (n,), labels or targets.
+        attack : name, callable or sequence of them
+            ``loss``, ``confidence``, ``logit``, ``quantile``, or functions of (logits, labels) that return a
+            score a record. Of several, one is chosen on a random quarter of the units, which is then not
+            audited, so that trying many claims nothing. For a regression: ``loss`` (squared error) and
+            ``quantile``; functions get (predictions, targets).
+        unit : (array, array), optional
+            Units of the members and of the non-members; rows with equal values belong together.
+        outputs : {"logits", "probabilities", "values"}, optional
+            What the model gives; see `auditkit.privacy.architecture.predict_outputs`.
+        batch_size : int
+            Records a prediction.
+        device : str
+            Where a torch module runs.
+        seed : int, optional
+            Chooses the units; drawn and recorded in `origin` when not given.
+        progress : callable, optional
+            Gets ("predict", done, n).
+
+        Returns
+        -------
+        Evidence
+            With the checks ``blind-baseline``, ``record-overlap``, ``class-balance`` and ``model-identity``.
+
+        Raises
+        ------
+        InputError
+            AK-RC-001 to 007 for the sets, units and attacks; AK-AR-006 to 010 for the model; AK-AT-003 for
+            labels that the model does not know.
+
+        Notes
+        -----
+        The cost is one prediction a record, and a few seconds for the blind baseline.
+        """
+        from auditkit.privacy.records import evidence_from_records
+
+        return evidence_from_records(
+            model,
+            members,
+            nonmembers,
+            attack=attack,
+            unit=unit,
+            outputs=outputs,
+            batch_size=batch_size,
+            device=device,
+            seed=seed,
+            progress=progress,
+        )
+
+    @classmethod
+    def from_manifest(
+        cls, path: str | Path, *, model: str | Path | None = None, arch: str | None = None
+    ) -> Evidence:
+        """Evidence from the manifest ``MODEL.audit`` that was written while the model was trained.
+
+        Parameters
+        ----------
+        path : path
+            The manifest.
+        model : path, optional
+            The weights; None: the manifest's name without ``.audit``.
+        arch : str, optional
+            ``module:function`` that makes the network: the canary records are scored anew by the weights instead of
+            trusting the recorded scores.
+
+        Returns
+        -------
+        Evidence
+            Bound to the weights; with the declared epsilon and delta, the training trace and the tabulated curves where
+            the manifest has them.
+
+        Raises
+        ------
+        InputError
+            If the manifest is malformed, or the weights are missing or not those that it belongs to.
+
+        Notes
+        -----
+        Milliseconds for thousands of canaries. Needs neither torch nor the data unless `arch` is given.
+        """
+        from auditkit.privacy.recorded import evidence_from_manifest
+
+        return evidence_from_manifest(path, model=model, arch=arch)
 
 
 def _count(name: str, value: ArrayLike) -> int:

@@ -126,6 +126,8 @@ Staircase make_staircase(const AttackCounts& counts, double delta) {
   const OrderingHalf by_fp(columns, rows, delta);  // log((1-delta-x)/y)
   double level = std::max(by_fn.best_beyond(counts.false_negatives, counts.false_positives),
                           by_fp.best_beyond(counts.false_positives, counts.false_negatives));
+  if (level == -kInfinity)  // nothing is less extreme: every outcome is in the set
+    return {std::vector<std::int64_t>(static_cast<std::size_t>(rows) + 1, columns), rows, columns};
   level -= kTieMargin * std::max(1.0, std::fabs(level));
   Staircase out{std::vector<std::int64_t>(static_cast<std::size_t>(rows) + 1, -1), -1, columns};
   for (std::int64_t i = 0; i <= rows; ++i) out.height[i] = by_fn.reach(i, level);
@@ -133,7 +135,7 @@ Staircase make_staircase(const AttackCounts& counts, double delta) {
     const std::int64_t i = by_fp.reach(j, level);
     if (i >= 0) out.height[i] = std::max(out.height[i], j);
   }
-  // The observed outcome is one of its own set even where both logs of T are minus infinity.
+  // The observed outcome is one of its own set even where rounding puts its T below the level.
   out.height[counts.false_negatives] = std::max(out.height[counts.false_negatives], counts.false_positives);
   for (std::int64_t i = rows - 1; i >= 0; --i) out.height[i] = std::max(out.height[i], out.height[i + 1]);
   for (std::int64_t i = 0; i <= rows; ++i)

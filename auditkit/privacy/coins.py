@@ -1,0 +1,62 @@
+"""The coins of an audit: which canary goes into training, decided by a seed, and a commitment to it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def toss_coins(seed: int, kind: str, n: int) -> NDArray[np.bool_]:
+    """Fair coins of `n` units, in the order of their first canaries.
+
+    Parameters
+    ----------
+    seed : int
+        At least 0.
+    kind : str
+        The kind of canary: kinds that share a seed have coins of their own.
+    n : int
+        Units.
+
+    Returns
+    -------
+    array, shape (n,), bool
+
+    Notes
+    -----
+    Philox keyed by SHA-256 of the kind and the seed, so that the coins are the same on every machine and independent
+    of every other stream of the same seed.
+    """
+    return (
+        np.random.Generator(np.random.Philox(key=_key(seed, kind)))
+        .integers(0, 2, n, np.int8)
+        .astype(np.bool_)
+    )
+
+
+def commit(seed: int, kind: str, n: int, records: tuple[str, ...] = ()) -> str:
+    """SHA-256 that fixes the coins, to be published before training and compared afterwards.
+
+    Parameters
+    ----------
+    seed, kind, n
+        As for `toss_coins`.
+    records : tuple of str
+        SHA-256 digests of the canary records in hexadecimal.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits. Who knows a short seed can guess it: draw the seed at random (the default) where the
+        commitment is to hide the coins.
+    """
+    content = {"seed": seed, "kind": kind, "units": n, "records": list(records)}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _key(seed: int, kind: str) -> int:
+    digest = hashlib.sha256(f"auditkit.coins/1:{kind}:{seed}".encode()).digest()
+    return int.from_bytes(digest[:16], "little")
