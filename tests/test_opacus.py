@@ -557,6 +557,7 @@ def test_trace_files_with_other_content_are_refused(tmp_path):
         {"json": np.frombuffer(arrays["json"].tobytes().replace(b'"seed": 5', b'"seed": "5"'), np.uint8)},
         {"json": np.frombuffer(arrays["json"].tobytes().replace(b'"seed"', b'"weed"'), np.uint8)},
         {"json": np.frombuffer(arrays["json"].tobytes().replace(b'"sigma": 0.7', b'"sigma": -1'), np.uint8)},
+        {"json": np.frombuffer(arrays["json"].tobytes().replace(b'"poisson"', b'"fish"'), np.uint8)},
     ]
     for change in changes:
         np.savez(tmp_path / "other.npz", **{**arrays, **change})
@@ -641,6 +642,7 @@ def test_other_arguments_out_of_range_are_refused():
     refused("AK-OP-006", "seed: must be a whole number from 0", seed=-1)
     refused("AK-OP-006", "probe_every: must be a whole number from 1", probe_every=0)
     refused("AK-OP-006", "steps: must be a whole number from 1", steps=1.5)
+    refused("AK-OP-006", "accountant: must be an accountant of Opacus", accountant=PrivacyEngine())
     refused("AK-OP-006", "noise_multiplier: must be a number above 0, not 0", training(sigma=0).optimizer)
     trace, _ = traced(2)
     for delta in (0, 1, "x", float("nan")):
@@ -669,6 +671,43 @@ def test_an_optimizer_that_changes_under_the_trace_is_noticed():
     with pytest.raises(InputError, match="must keep the step_hook") as caught:
         run.steps(2)
     assert caught.value.id == "AK-OP-012"
+
+
+def test_a_layer_that_is_frozen_under_the_trace_is_noticed():
+    run = training()
+    opacus.attach(run.optimizer, canaries=10, seed=1)
+    run.steps(1)
+    next(run.model.parameters()).requires_grad_(False)
+    with pytest.raises(InputError, match="must go on training the parameters") as caught:
+        run.steps(1)
+    assert caught.value.id == "AK-OP-012"
+
+
+@pytest.mark.parametrize("mode", ["hooks", "ghost"])
+def test_what_was_put_on_top_stays_after_detaching(mode):
+    plain = training(mode)
+    plain.steps(3)
+    run = training(mode)
+    trace = opacus.attach(run.optimizer, canaries=10, seed=1)
+    name = "accumulate" if mode == "ghost" else "clip_and_accumulate"
+    ours, hook, calls = getattr(run.optimizer, name), run.optimizer.step_hook, []
+
+    def on_top() -> None:
+        calls.append("clip")
+        ours()
+
+    def hook_on_top(optimizer: Any) -> None:
+        calls.append("hook")
+        hook(optimizer)
+
+    setattr(run.optimizer, name, on_top)
+    run.optimizer.attach_step_hook(hook_on_top)
+    trace.detach()
+    run.steps(3)
+    assert calls == ["clip", "hook"] * 3
+    assert trace.n_steps == 0
+    assert torch.equal(run.weights(), plain.weights())
+    assert run.engine.accountant.history == plain.engine.accountant.history
 
 
 def test_missing_opacus_is_one_line_with_the_install_command(monkeypatch):
