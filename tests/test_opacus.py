@@ -290,7 +290,7 @@ def test_parameters_of_any_layout_and_precision_are_followed(kind, narrow):
 
 def test_the_summary_is_that_of_the_kept_observations():
     trace, _ = traced(12, attach={"steps": 20})
-    summary = trace.summary(1e-5)
+    summary = trace.summary()
     x = trace.observations
     assert (summary.n_canaries, summary.n_steps, summary.n_records) == (100, 12, 64)
     assert dict(summary.declared) == {
@@ -299,8 +299,8 @@ def test_the_summary_is_that_of_the_kept_observations():
         "steps": 20,
         "clip": 0.5,
         "sampler": "poisson",
-        "epsilon": trace.epsilon(1e-5),
-        "delta": 1e-5,
+        "epsilon": None,
+        "delta": None,
         "expected_batch_size": 16,
     }
     assert summary.real_sum_subtracted
@@ -429,10 +429,17 @@ def test_the_accountant_hears_what_it_heard(mode):
     plain.steps(8)
     trace, audited = traced(8, mode=mode)
     assert audited.engine.accountant.history == plain.engine.accountant.history
+    assert set(trace.per_step["accounted_sigma"]) == {0.7}
+    assert set(trace.per_step["accounted_rate"]) == {0.25}
+
+
+def test_what_is_declared_is_what_the_accountant_says_of_the_steps_seen():
+    plain = training()
+    plain.steps(8)
+    trace, audited = traced(8)
     audited.steps(1)  # after detaching: not a step of this trace
-    assert trace.epsilon(1e-5) == plain.engine.get_epsilon(1e-5)
     declared = trace.declared(1e-5)
-    assert declared["epsilon"] == trace.epsilon(1e-5)
+    assert declared["epsilon"] == plain.engine.get_epsilon(1e-5)
     assert {k: declared[k] for k in ("sigma", "sampling_rate", "steps", "clip", "sampler")} == {
         "sigma": 0.7,
         "sampling_rate": 0.25,
@@ -440,7 +447,6 @@ def test_the_accountant_hears_what_it_heard(mode):
         "clip": 0.5,
         "sampler": "poisson",
     }
-    assert set(trace.per_step["accounted_sigma"]) == {0.7}
 
 
 @pytest.mark.parametrize("mode", ["hooks", "ghost"])
@@ -491,7 +497,7 @@ def test_layers_carry_the_names_that_are_known():
 
 
 def test_drowned_canaries_give_a_positive_bound_in_at_most_five_percent_of_trainings():
-    positive, trainings = 0, 60
+    positive, trainings = 0, 40
     for seed in range(trainings):
         trace, _ = traced(4, sigma=1e3, canaries=100, seed=seed, attach={"seed": seed, "keep": False})
         order = np.argsort(trace.scores["llr"])
@@ -513,7 +519,9 @@ def test_a_saved_trace_says_the_same(tmp_path, keep):
     assert again.seed == trace.seed
     for name, values in trace.scores.items():
         assert np.array_equal(again.scores[name], values)
-    assert again.declared(1e-5) == trace.declared(1e-5)
+    assert again.declared() == trace.declared()
+    if not keep:
+        assert again.epsilon(1e-5) == trace.epsilon(1e-5)
     if keep:
         assert np.array_equal(again.observations, trace.observations)
     again.save(tmp_path / "twice.npz")
