@@ -74,7 +74,7 @@ class TraceStatistics:
         self.bits, self.pairs = bits, pairs
         self.draws: Ints = np.zeros(m, np.int64)
         self.llr: Floats = np.zeros(m)
-        self._sums, self._terms = np.zeros((6, m)), np.empty((6, m))  # one addition a step, not six
+        self._sums, self._terms = np.zeros((6, m)), np.empty((6, m))
         self.sum1, self.sum2, self.sum3, self.sum4, self.lag1, self.lag2 = self._sums
         self.pair_sum: Floats = np.zeros(len(pairs))
         self.step_sum2: list[float] = []
