@@ -48,7 +48,7 @@ def fingerprint(path: str | Path) -> Fingerprint:
             start = start or chunk[: len(_POINTER)]
             digest.update(chunk)
             size += len(chunk)
-    _refuse_what_is_no_content(show(path), str(path), start, size, announced)
+    refuse_what_is_no_content(show(path), str(path), start, size, announced)
     return Fingerprint(digest.hexdigest(), size)
 
 
@@ -57,7 +57,18 @@ def require_file(path: str | Path) -> None:
     os.close(open_regular(path))
 
 
-def _refuse_what_is_no_content(name: str, path: str, start: bytes, size: int, announced: int) -> None:
+def refuse_what_is_no_content(name: str, path: str, start: bytes, size: int, announced: int) -> None:
+    """Raise InputError for a file that changed while it was read, is empty, or only points to a file.
+
+    Parameters
+    ----------
+    name, path : str
+        The file, shown and as it is.
+    start : bytes
+        Its first bytes.
+    size, announced : int
+        Bytes read, and bytes that it had when it was opened.
+    """
     if size != announced:
         raise InputError(
             f"{name}: must not change while it is read: {announced:,} bytes became {size:,}",
@@ -66,7 +77,7 @@ def _refuse_what_is_no_content(name: str, path: str, start: bytes, size: int, an
         )
     if size == 0:
         raise InputError(f"{name}: must not be empty", id="AK-IO-006", path=path)
-    if start == _POINTER:
+    if start.startswith(_POINTER):
         raise InputError(
             f"{name}: must be the file itself, not a Git LFS pointer to it",
             id="AK-IO-007",

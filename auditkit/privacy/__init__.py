@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from auditkit.privacy import attacks
     from auditkit.privacy.audit import dp_estimate
     from auditkit.privacy.epsilon.bands import score_bound
     from auditkit.privacy.epsilon.bounds import buehler, clopper_pearson, jeffreys, katz_log
@@ -26,6 +27,7 @@ __all__ = [
     "EpsilonPosterior",
     "Evidence",
     "MuPosterior",
+    "attacks",
     "buehler",
     "clopper_pearson",
     "dp_estimate",
@@ -57,6 +59,8 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "attacks":
+        return importlib.import_module("auditkit.privacy.attacks")
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
     raise AttributeError(f"module 'auditkit.privacy' has no attribute {name!r}")
