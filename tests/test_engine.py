@@ -259,9 +259,17 @@ def test_another_fingerprint_is_refused_and_names_what_differs(tmp_path):
         journal.record("a", Entry({"x": np.arange(3)}, None))
     refused("AK-EN-003", lambda: Journal(path, {**MARKS, "data": "other"}), "data differs")
     refused("AK-EN-003", lambda: Journal(path, {**MARKS, "data": "o", "code": "1"}), "code, data differ")
-    refused("AK-EN-003", lambda: Journal(path, {"data": "d"}))
+    refused("AK-EN-003", lambda: Journal(path, {**MARKS, "seed": "1"}), "seed differs")
     with Journal(path, MARKS) as journal:
         assert set(journal.entries()) == {"a"}
+
+
+def test_a_drawn_seed_is_kept_by_the_journal(tmp_path):
+    for drawn in ("11", "22"):
+        with Journal(tmp_path / "j", MARKS, drawn={"seed": drawn}) as journal:
+            assert journal.fingerprint == {**MARKS, "seed": "11"}
+    Journal(tmp_path / "j", {**MARKS, "seed": "11"}).close()
+    refused("AK-EN-003", lambda: Journal(tmp_path / "j", {**MARKS, "seed": "22"}), "seed differs")
 
 
 def test_a_folder_holds_the_journal(tmp_path):

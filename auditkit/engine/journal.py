@@ -54,6 +54,13 @@ class Journal:
     fingerprint : mapping of str to str
         What the results depend on, part by part (function, data, settings, code version). A journal made for
         other values is refused and left as it is.
+    drawn : mapping of str to str, optional
+        Further parts that a new journal is made with and an old one keeps as they are: a seed that was drawn.
+
+    Attributes
+    ----------
+    fingerprint : dict of str to str
+        All parts as they are on record.
 
     Raises
     ------
@@ -67,7 +74,9 @@ class Journal:
     this process; a power cut may lose the last rows but never damages the file.
     """
 
-    def __init__(self, path: str | Path, fingerprint: Mapping[str, str]):
+    def __init__(
+        self, path: str | Path, fingerprint: Mapping[str, str], *, drawn: Mapping[str, str] | None = None
+    ):
         place = Path(path)
         self.path = str(place / FILE_NAME if place.is_dir() else place)
         self._name = show(self.path)
@@ -77,7 +86,8 @@ class Journal:
             raise self._unopened(error) from None
         try:
             with self._faults():
-                self._open(fingerprint)
+                self.fingerprint = self._open({**(drawn or {}), **fingerprint})
+            self._compare({**self.fingerprint, **fingerprint})
         except BaseException:
             self._connection.close()
             raise
@@ -126,7 +136,8 @@ class Journal:
                 found[task] = Entry(None if blob is None else unpack_arrays(blob), error)
         return found
 
-    def _open(self, fingerprint: Mapping[str, str]) -> None:
+    def _open(self, fingerprint: Mapping[str, str]) -> dict[str, str]:
+        """Make the tables, or check those that are there; the fingerprint on record."""
         run = self._connection.execute
         run("PRAGMA locking_mode=EXCLUSIVE")
         application = run("PRAGMA application_id").fetchone()[0]
@@ -145,14 +156,12 @@ class Journal:
         run("COMMIT")
         if run("PRAGMA quick_check").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("its pages contradict each other")
-        self._compare(known, fingerprint)
+        return known
 
-    def _compare(self, known: Mapping[str, str], fingerprint: Mapping[str, str]) -> None:
-        if known == dict(fingerprint):
+    def _compare(self, wanted: Mapping[str, str]) -> None:
+        other = sorted(part for part in wanted if self.fingerprint.get(part) != wanted[part])
+        if not other:
             return
-        other = sorted(
-            part for part in known.keys() | fingerprint.keys() if known.get(part) != fingerprint.get(part)
-        )
         raise InputError(
             f"{self._name}: must be the journal of this audit: {', '.join(map(show, other))} differ"
             f"{'s' if len(other) == 1 else ''}",
