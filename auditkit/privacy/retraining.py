@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from auditkit.engine.runner import Engine, Progress
 from auditkit.errors import InputError, show
-from auditkit.privacy.attacks.lira import ShadowScores, fit_side, lira
-from auditkit.privacy.attacks.rmia import area_under_curve, rmia
+from auditkit.privacy.attacks.lira import Fit, ShadowScores, fit_side, lira
+from auditkit.privacy.attacks.rmia import area_under_curve, rmia, tune_offline
 from auditkit.privacy.evidence import Evidence
 from auditkit.privacy.training_runs import (
     Challenge,
@@ -37,8 +37,8 @@ ATTACKS = ("lira", "lira-offline", "rmia", "logit")
 """Attacks that a run can be scored by; ``logit`` is the signal itself, without shadow models."""
 
 _TURNS = 8
-_LAW_POINTS = 999
 _THRESHOLDS = 200
+_NORMAL_POINTS = np.array([NormalDist().inv_cdf((i + 0.5) / 999) for i in range(999)])
 
 _SEEDED = Assumption(
     "seeded-training",
@@ -58,11 +58,15 @@ _REFERENCES = Assumption(
 )
 
 
-class _Chosen(NamedTuple):
-    """What the reference runs decided: an attack, and how well it does on them."""
+class _Attack(NamedTuple):
+    """An attack with what the reference runs set in it, and how well it does on them.
 
-    attack: str
-    area: float
+    `a` is RMIA's constant; `area` the mean area under the curve when reference runs take their turn.
+    """
+
+    name: str
+    a: float | None = None
+    area: float = 0.5
 
 
 def evidence_from_training(
@@ -195,67 +199,77 @@ def evidence_of_runs(
             id="AK-TR-006",
             hint="draw all randomness from the seed; deterministic=True accepts a procedure that has none",
         )
-    chosen = _choose_attack(runs, attacks)
-    found = _one_run(runs, chosen) if runs.design == "one-run" else _independent(runs, chosen, rule)
+    best = _choose_attack(runs, attacks)
+    found = _one_run(runs, best) if runs.design == "one-run" else _independent(runs, best, rule)
     return replace(
         found,
         assumptions=(*found.assumptions, _SEEDED, _REFERENCES, _CHOSEN_DATA),
-        checks=(_runs_check(runs, chosen), _seed_check(runs), _baseline_check(runs), _identity_check()),
+        checks=(_runs_check(runs, best), _seed_check(runs), _baseline_check(runs), _identity_check()),
     )
 
 
-def _independent(runs: TrainingRuns, chosen: _Chosen, rule: str) -> Evidence:
+def _independent(runs: TrainingRuns, attack: _Attack, rule: str) -> Evidence:
     """One outcome a certified run, for the one chosen record."""
     record = runs.chosen or 0
     certified = np.arange(runs.references, runs.models)
-    scores = np.array([_score(runs, chosen.attack, int(run)).scores[record] for run in certified])
+    scores = np.array([_score(runs, attack, int(run)).scores[record] for run in certified])
     bits = runs.included[certified, record]
     failed = np.isin(certified, list(runs.failures))
     if rule == "bands":
         return Evidence.from_scores(np.where(failed, -np.inf, scores), bits, design="independent")
-    threshold = _choose_threshold(runs, chosen.attack, record, certified.size)
+    threshold = _choose_threshold(runs, attack, record, certified.size)
     guessed = np.where(failed, False, scores >= threshold)
     cells = [int(np.count_nonzero((guessed == g) & (bits == b))) for b, g in ((1, 1), (1, 0), (0, 1), (0, 0))]
     found = Evidence.from_counts(*cells, design="independent", direction_fixed=True)
     return replace(found, assumptions=tuple(replace(a, checked=True) for a in found.assumptions))
 
 
-def _one_run(runs: TrainingRuns, chosen: _Chosen) -> Evidence:
+def _one_run(runs: TrainingRuns, attack: _Attack) -> Evidence:
     """All coins of the last run, scored with the others as shadow models. Records on which the attack abstains
     are left out: that depends on the shadow models' coins alone."""
     target = runs.models - 1
-    found = _score(runs, chosen.attack, target)
+    found = _score(runs, attack, target)
     return Evidence.from_scores(
         found.scores[found.scored], runs.included[target][found.scored], design="one-run"
     )
 
 
-def _score(runs: TrainingRuns, attack: str, target: int) -> ShadowScores:
+def _score(runs: TrainingRuns, attack: _Attack, target: int) -> ShadowScores:
     """Scores of all challenge records under one run; its shadow models are the reference runs but itself."""
-    shadows = np.array([r for r in range(runs.references) if r != target and r not in runs.failures])
+    shadows = [run for run in _finished_references(runs) if run != target]
     signal, included = runs.signal, runs.included
     if target in runs.failures:
         return ShadowScores(np.full(signal.shape[1], np.nan), np.zeros(signal.shape[1], np.bool_))
-    if attack == "logit":
+    if attack.name == "logit":
         return ShadowScores(signal[target], np.ones(signal.shape[1], np.bool_))
-    if attack == "rmia":
+    if attack.name == "rmia":
         return rmia(
             _log_probability(signal[target]),
             _log_probability(signal[shadows]),
             included[shadows],
             population_target=_log_probability(runs.population[target]),
             population_shadow=_log_probability(runs.population[shadows]),
+            a=attack.a,
         )
-    variant: Literal["online", "offline"] = "offline" if attack == "lira-offline" else "online"
-    found = lira(signal[target], signal[shadows], included[shadows], variant=variant)
-    if not found.scored.any() and not _any_spread(signal[shadows], included[shadows]):
-        return _score(runs, "logit", target)  # a deterministic training: no law to fit, nothing to calibrate
-    return found
+    variant: Literal["online", "offline"] = "offline" if attack.name == "lira-offline" else "online"
+    return lira(signal[target], signal[shadows], included[shadows], variant=variant)
 
 
-def _any_spread(signal: FloatArray, included: BoolArray) -> bool:
-    sides = (fit_side(signal[:, :, None], side).variance for side in (included, ~included))
-    return all(bool(np.isfinite(variance).any()) for variance in sides)
+def _finished_references(runs: TrainingRuns) -> list[int]:
+    return [run for run in range(runs.references) if run not in runs.failures]
+
+
+def _prepared(runs: TrainingRuns, name: str) -> _Attack:
+    """RMIA's constant, tuned on the reference runs; the signal itself in place of LiRA where a side that it
+    needs never varies (a deterministic training), so that there is no law to fit."""
+    kept = _finished_references(runs)
+    signal, included = runs.signal[kept], runs.included[kept]
+    if name == "rmia":
+        population = _log_probability(runs.population[kept])
+        return _Attack(name, tune_offline(_log_probability(signal), included, population_shadow=population))
+    sides = {"lira": (included, ~included), "lira-offline": (~included,)}.get(name, ())
+    laws = [fit_side(signal[:, :, None], side).variance for side in sides]
+    return _Attack(name if all(np.isfinite(law).any() for law in laws) else "logit")
 
 
 def _log_probability(log_odds: FloatArray) -> FloatArray:
@@ -266,67 +280,57 @@ def _log_probability(log_odds: FloatArray) -> FloatArray:
 def _choose_record(runs: TrainingRuns) -> int:
     """The record whose signals differ most between the reference runs with and without it, in standard
     deviations that all records share."""
-    kept = np.array([r for r in range(runs.references) if r not in runs.failures], np.int64)
-    if kept.size == 0:
+    kept = _finished_references(runs)
+    if not kept:
         return 0
     signal, bits = runs.signal[kept][:, :, None], runs.included[kept]
-    inside, outside = fit_side(signal, bits, True), fit_side(signal, ~bits, True)
-    gap = (inside.mean - outside.mean)[:, 0]
+    gap = (fit_side(signal, bits).mean - fit_side(signal, ~bits).mean)[:, 0]
     usable = np.isfinite(gap) & (bits.sum(axis=0) > 1) & ((~bits).sum(axis=0) > 1)
     return int(np.argmax(np.where(usable, gap, -np.inf)))
 
 
-def _choose_attack(runs: TrainingRuns, attacks: tuple[str, ...]) -> _Chosen:
+def _choose_attack(runs: TrainingRuns, names: tuple[str, ...]) -> _Attack:
     """The attack that tells the reference runs' own coins best, each with the others as shadow models."""
-    turns = [r for r in range(runs.references) if r not in runs.failures][:_TURNS]
     tried = []
-    for attack in attacks:
+    for name in names:
+        attack = _prepared(runs, name)
         areas = []
-        for turn in turns:
+        for turn in _finished_references(runs)[:_TURNS]:
             found = _score(runs, attack, turn)
-            if found.scored.any():
-                areas.append(area_under_curve(found.scores[found.scored], runs.included[turn][found.scored]))
+            areas.append(area_under_curve(found.scores[found.scored], runs.included[turn][found.scored]))
         known = [area for area in areas if np.isfinite(area)]
-        tried.append(_Chosen(attack, float(np.mean(known)) if known else 0.5))
+        tried.append(attack._replace(area=float(np.mean(known)) if known else 0.5))
     return max(tried, key=lambda one: one.area)  # the first of equals
 
 
-def _choose_threshold(runs: TrainingRuns, attack: str, record: int, certified: int) -> float:
+def _choose_threshold(runs: TrainingRuns, attack: _Attack, record: int, certified: int) -> float:
     """The threshold that the reference runs promise the largest bound for.
 
-    Normal laws of the signal with and without the record (for RMIA of the score itself), as wide as
-    predictions of another run have to be, are carried through the attack; each threshold then has two error
+    Normal laws of the signal with and without the record (for RMIA of the score itself), as wide as the
+    prediction of another run has to be, are carried through the attack; each threshold then has two error
     rates, and Wilson limits at `certified` outcomes say what they would show.
     """
-    kept = np.array([r for r in range(runs.references) if r not in runs.failures])
-    bits = runs.included[kept]
-    values = runs.signal[kept]
-    if attack == "rmia":
+    kept = _finished_references(runs)
+    bits, values = runs.included[kept], runs.signal[kept]
+    if attack.name == "rmia":
         values = np.stack([_score(runs, attack, run).scores for run in kept])
-    quantiles = np.array([NormalDist().inv_cdf((i + 0.5) / _LAW_POINTS) for i in range(_LAW_POINTS)])
+    known = np.isfinite(values)
+    fits = [fit_side(np.where(known, values, 0.0)[:, :, None], side & known) for side in (bits, ~bits)]
     laws = []
-    for side in (bits, ~bits):
-        fit = fit_side(values[:, :, None], side & np.isfinite(values))
-        mean, variance = float(fit.mean[record, 0]), float(np.nan_to_num(fit.variance[record, 0]))
-        wider = variance * (1.0 + 1.0 / max(1, int(side[:, record].sum())))
-        laws.append(mean + np.sqrt(wider) * quantiles)
-    if attack.startswith("lira"):
-        laws = [_through_lira(runs, attack, record, law) for law in laws]
+    for fit, side in zip(fits, (bits, ~bits), strict=True):
+        variance = float(np.nan_to_num(fit.variance[record, 0]))
+        wider = np.sqrt(variance * (1.0 + 1.0 / max(1, int(side[:, record].sum()))))
+        law = float(fit.mean[record, 0]) + wider * _NORMAL_POINTS
+        laws.append(_through_lira(attack, fits, record, law) if attack.name.startswith("lira") else law)
     return _best_threshold(np.sort(laws[0]), np.sort(laws[1]), max(1, certified // 2))
 
 
-def _through_lira(runs: TrainingRuns, attack: str, record: int, law: FloatArray) -> FloatArray:
-    """Scores that the values of a law would get for the record."""
-    kept = [r for r in range(runs.references) if r not in runs.failures]
-    signal, bits = runs.signal[kept], runs.included[kept]
-    if not _any_spread(signal, bits):
-        return law
-    # Each value stands for a query of its own record, all with the chosen record's fits.
-    fits = [fit_side(signal[:, :, None], side) for side in (bits, ~bits)]
+def _through_lira(attack: _Attack, fits: list[Fit], record: int, law: FloatArray) -> FloatArray:
+    """Scores that signals of the record would get."""
     (mu_in, var_in), (mu_out, var_out) = (
         (float(fit.mean[record, 0]), float(fit.variance[record, 0])) for fit in fits
     )
-    if attack == "lira-offline":
+    if attack.name == "lira-offline":
         return np.asarray((law - mu_out) / np.sqrt(var_out))
     ratio = (law - mu_out) ** 2 / var_out - (law - mu_in) ** 2 / var_in + np.log(var_out / var_in)
     return np.asarray(0.5 * ratio)
@@ -365,10 +369,10 @@ def _refuse_failures(runs: TrainingRuns) -> None:
     fitted = bool(((columns.sum(axis=0) > 1) & ((~columns).sum(axis=0) > 1)).any())
     if fitted and 2 * len(certified) <= runs.models - runs.references:
         return
-    first = runs.failures[min(runs.failures)] if runs.failures else "too few"
+    needed = "in the run that certifies" if runs.design == "one-run" and certified else "in most runs"
     raise InputError(
-        f"train: must succeed in most runs: {len(runs.failures):,} of {runs.models:,} failed, the first by "
-        f"{first}",
+        f"train: must succeed {needed}: {len(runs.failures):,} of {runs.models:,} failed, the first by "
+        f"{runs.failures[min(runs.failures)]}",
         id="AK-TR-005",
         hint="call it once as train(X, y, 0); with a journal, a mended function needs a new one",
     )
@@ -387,7 +391,7 @@ def _check_attacks(attack: str | Iterable[str], signal: Signal | None, y: ArrayL
     return names
 
 
-def _runs_check(runs: TrainingRuns, chosen: _Chosen) -> Check:
+def _runs_check(runs: TrainingRuns, attack: _Attack) -> Check:
     failed = len(runs.failures)
     details: dict[str, Any] = {
         "runs": runs.models,
@@ -396,8 +400,8 @@ def _runs_check(runs: TrainingRuns, chosen: _Chosen) -> Check:
         "failed": failed,
         "failed_certified": sum(run >= runs.references for run in runs.failures),
         "first_error": runs.failures[min(runs.failures)] if failed else None,
-        "attack": chosen.attack,
-        "reference_auc": chosen.area,
+        "attack": attack.name,
+        "reference_auc": attack.area,
         "challenge": runs.plan.kind,
         "challenge_records": runs.signal.shape[1],
         "seed": runs.seed,

@@ -363,9 +363,11 @@ def _plan(
 
 def _reference_coins(runs: int, records: int, random: np.random.Generator) -> BoolArray:
     """Every record in as nearly half of the runs as can be; the second row is a copy of the first."""
-    half = np.arange(runs - 1) % 2 == 0
-    coins: BoolArray = random.permuted(np.repeat(half[:, None], records, axis=1), axis=0)
-    return np.concatenate([coins[:1], coins])
+    first = random.integers(0, 2, (1, records)) == 1
+    inside = runs // 2 - 2 * first  # of the runs that follow the first two
+    more = random.permuted(np.arange(runs - 2)[:, None] < inside, axis=0)
+    coins: BoolArray = np.concatenate([first, first, more])
+    return coins
 
 
 def _default_candidates(design: str, rows: int) -> int:
