@@ -1,4 +1,4 @@
-"""Strict reading of score tables: columns ``scores``, ``bits`` and, where rows share a coin, ``unit``.
+"""Strict reading of score tables (``scores``, ``bits``, ``unit``) and of records (``X``, ``y``, ``unit``).
 
 Files come from elsewhere, so nothing is unpickled, nothing is allocated before its size is checked, and
 whatever does not fit is refused with its file, place and cure.
@@ -29,7 +29,6 @@ from auditkit.io.files import read_bytes
 BYTE_LIMIT = 2**30
 """Largest score file, and largest content after unpacking, in bytes."""
 
-_COLUMNS = ("scores", "bits", "unit")
 _HEADER_LIMIT = 4096
 _DIRECTORY_LIMIT = 2**16
 _END_RECORD = struct.Struct("<4s4H2LH")
@@ -37,6 +36,140 @@ _NUMBER_DESCR = re.compile(r"[<>|=](?:b1|[iu][1248]|f[248])")
 _TEXT_DESCR = re.compile(r"[<>|=][US][0-9]{1,4}")
 _NAN_HINT = "score such records with a constant, or leave them out by a rule that does not look at the bits"
 _TRUTH = {"0": False, "1": True, "false": False, "true": True, "0.0": False, "1.0": True}
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What a file of one kind may and must hold."""
+
+    columns: tuple[str, ...]
+    needed: tuple[str, ...]
+    meaning: str
+    cure: str
+    any_shape: tuple[str, ...] = ()
+
+    @property
+    def listed(self) -> str:
+        return f"{', '.join(self.needed)} and optionally {' and '.join(self.columns[len(self.needed) :])}"
+
+
+_SCORES = _Layout(
+    columns=("scores", "bits", "unit"),
+    needed=("scores", "bits"),
+    meaning="scores: larger means more likely a member; bits: 1 for members, 0 for non-members",
+    cure="write it again with numpy.savez(file, scores=..., bits=...)",
+)
+_RECORDS = _Layout(
+    columns=("X", "y", "unit"),
+    needed=("X", "y"),
+    meaning="X: the records, one a row; y: their labels or targets",
+    cure="write it again with numpy.savez(file, X=..., y=...)",
+    any_shape=("X",),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class RecordTable:
+    """The rows of a file of records.
+
+    Attributes
+    ----------
+    X : array, shape (n, ...)
+        In its own number type; NaN (missing) is kept.
+    y : array, shape (n,)
+        Labels or targets in their own number or text type; no NaN.
+    unit : array, shape (n,), integers or text, or None
+        Rows with equal values belong together.
+    sha256 : str
+        Hexadecimal digest of the very bytes that were read.
+    bytes : int
+        Their number.
+    name : str
+        The file's name without its folder.
+    """
+
+    X: NDArray[Any]
+    y: NDArray[Any]
+    unit: NDArray[Any] | None
+    sha256: str
+    bytes: int
+    name: str
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Name, sha256 and bytes, as they stand in results."""
+        return {"name": self.name, "sha256": self.sha256, "bytes": self.bytes}
+
+
+def read_records(path: str | Path) -> RecordTable:
+    """Read records from an .npz archive.
+
+    Parameters
+    ----------
+    path : path
+        An .npz with arrays ``X`` of shape (n, ...), ``y`` of shape (n,) and optionally ``unit`` of shape (n,).
+
+    Returns
+    -------
+    RecordTable
+
+    Raises
+    ------
+    InputError
+        For anything else: another ending, unreadable, damaged or oversized files, unknown or missing arrays,
+        pickled objects, unequal lengths, no rows, NaN labels.
+
+    Notes
+    -----
+    Linear in the file; at most `BYTE_LIMIT` bytes before and after unpacking.
+    """
+    name = show(path)
+    if Path(path).suffix.lower() != ".npz":
+        raise InputError(
+            f"{name}: must end in .npz, not {show(Path(path).suffix)!r}",
+            id="AK-IO-020",
+            path=str(path),
+            hint="save the records with numpy.savez(file, X=..., y=...)",
+        )
+    data = read_bytes(path, limit=BYTE_LIMIT)
+    columns = _read_npz(data, name, str(path), _RECORDS)
+    X, y, unit = columns["X"], columns["y"], columns.get("unit")
+    check_records(X, y, unit, where=f"{name}: ", path=str(path))
+    return RecordTable(
+        X=X,
+        y=y,
+        unit=unit,
+        sha256=hashlib.sha256(data).hexdigest(),
+        bytes=len(data),
+        name=show(Path(path).name),
+    )
+
+
+def check_records(
+    X: NDArray[Any], y: NDArray[Any], unit: NDArray[Any] | None, *, where: str = "", path: str | None = None
+) -> None:
+    """Raise InputError unless X, y and unit are plain arrays with one entry a record, at least one."""
+    if X.ndim == 0 or X.shape[0] == 0 or 0 in X.shape:
+        raise InputError(
+            f"{where}X: must hold at least one record with a value, not shape {X.shape}",
+            id="AK-EV-005",
+            path=path,
+        )
+    if X.dtype.kind not in "biufUS" or (X.dtype.itemsize > 8 and X.dtype.kind == "f"):
+        _refuse_type(f"{where}X", X.dtype, "plain numbers or text", path)
+    if y.dtype.kind not in "biufUS" or (y.dtype.itemsize > 8 and y.dtype.kind == "f"):
+        _refuse_type(f"{where}y", y.dtype, "plain numbers or text", path)
+    if y.shape != (X.shape[0],):
+        raise InputError(
+            f"{where}y: must have one entry a record, {X.shape[0]:,}, not shape {y.shape}",
+            id="AK-EV-004",
+            path=path,
+        )
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        place = int(np.flatnonzero(~np.isfinite(y))[0])
+        raise InputError(f"{where}y: must be finite: y[{place}] is {y[place]}", id="AK-EV-001", path=path)
+    if unit is not None:
+        check_unit(unit, X.shape[0], where=where, path=path)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +238,7 @@ def read_scores(path: str | Path) -> ScoreTable:
                 hint="save the columns with numpy.savez(file, scores=..., bits=...)",
             )
         data = read_bytes(path, limit=BYTE_LIMIT)
-        columns = _read_npz(data, name, str(path)) if suffix == ".npz" else None
+        columns = _read_npz(data, name, str(path), _SCORES) if suffix == ".npz" else None
     if columns is None:
         columns = _read_csv(data, name, str(path))
     scores, bits = check_scores(columns["scores"], columns["bits"], where=f"{name}: ", path=str(path))
@@ -227,18 +360,19 @@ def _refuse_type(what: str, dtype: np.dtype[Any], wanted: str, path: str | None)
     raise InputError(f"{what}: must be {wanted}, not {dtype.name}", id="AK-EV-007", path=path)
 
 
-def _read_npz(data: bytes, name: str, path: str) -> dict[str, NDArray[Any]]:
-    _check_directory(data, name, path)
+def _read_npz(data: bytes, name: str, path: str, layout: _Layout) -> dict[str, NDArray[Any]]:
+    _check_directory(data, name, path, layout)
     columns: dict[str, NDArray[Any]] = {}
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
-            _check_names([m.filename.removesuffix(".npy") for m in members], name, path, "array")
+            _check_names([m.filename.removesuffix(".npy") for m in members], name, path, "array", layout)
             _check_sizes(members, name, path)
             for member in members:
                 with archive.open(member) as file:
                     key = member.filename.removesuffix(".npy")
-                    columns[key] = _read_npy(file.read(member.file_size + 1), f"{name}: {key}", path)
+                    content = file.read(member.file_size + 1)
+                    columns[key] = _read_npy(content, f"{name}: {key}", path, layout, key in layout.any_shape)
     except InputError:
         raise
     except (
@@ -250,21 +384,21 @@ def _read_npz(data: bytes, name: str, path: str) -> dict[str, NDArray[Any]]:
         RuntimeError,
         ValueError,  # offsets before the start of the file
     ) as error:
-        _refuse_damaged(name, path, show(error))
+        _refuse_damaged(name, path, show(error), layout)
     return columns
 
 
-def _check_directory(data: bytes, name: str, path: str) -> None:
-    """Refuse what no writer of score files makes, before `zipfile` builds a directory of unlimited length."""
+def _check_directory(data: bytes, name: str, path: str, layout: _Layout) -> None:
+    """Refuse what no writer of such files makes, before `zipfile` builds a directory of unlimited length."""
     if len(data) < _END_RECORD.size:
-        _refuse_damaged(name, path, "too short for a zip archive")
+        _refuse_damaged(name, path, "too short for a zip archive", layout)
     signature, disk, _, _, entries, size, _, comment = _END_RECORD.unpack(data[-_END_RECORD.size :])
     if signature != b"PK\x05\x06" or disk != 0 or comment != 0:
-        _refuse_damaged(name, path, "the zip archive's end is missing")
+        _refuse_damaged(name, path, "the zip archive's end is missing", layout)
     locator = data[-_END_RECORD.size - 20 : -_END_RECORD.size - 16]
     if entries > 16 or size > _DIRECTORY_LIMIT or locator == b"PK\x06\x07":
         raise InputError(
-            f"{name}: must hold only the arrays scores, bits and unit, not {entries:,} entries",
+            f"{name}: must hold only the arrays {layout.listed}, not {entries:,} entries",
             id="AK-IO-022",
             path=path,
         )
@@ -285,40 +419,40 @@ def _check_sizes(members: list[zipfile.ZipInfo], name: str, path: str) -> None:
             )
 
 
-def _check_names(names: list[str], name: str, path: str, noun: str) -> None:
+def _check_names(names: list[str], name: str, path: str, noun: str, layout: _Layout) -> None:
     for key in names:
-        if key not in _COLUMNS or names.count(key) > 1:
-            problem = "twice" if key in _COLUMNS else "unknown"
+        if key not in layout.columns or names.count(key) > 1:
+            problem = "twice" if key in layout.columns else "unknown"
             raise InputError(
-                f"{name}: must hold {noun}s scores, bits and optionally unit: {show(key)!r} is {problem}",
+                f"{name}: must hold {noun}s {layout.listed}: {show(key)!r} is {problem}",
                 id="AK-IO-022",
                 path=path,
                 hint="remove or rename it: nothing is read that was not asked for",
             )
-    for key in ("scores", "bits"):
+    for key in layout.needed:
         if key not in names:
             raise InputError(
                 f"{name}: must hold {noun} {key!r}; it holds {', '.join(map(show, names)) or 'nothing'}",
                 id="AK-IO-023",
                 path=path,
-                hint="scores: larger means more likely a member; bits: 1 for members, 0 for non-members",
+                hint=layout.meaning,
             )
 
 
-def _read_npy(content: bytes, what: str, path: str) -> NDArray[Any]:
+def _read_npy(content: bytes, what: str, path: str, layout: _Layout, any_shape: bool) -> NDArray[Any]:
     """One .npy array from its bytes; the header is parsed here, as a literal and nothing else."""
     if content[:6] != b"\x93NUMPY" or len(content) < 12 or content[6] not in (1, 2, 3):
-        _refuse_damaged(what, path, "not in NumPy's array format")
+        _refuse_damaged(what, path, "not in NumPy's array format", layout)
     width = 2 if content[6] == 1 else 4
     length = int.from_bytes(content[8 : 8 + width], "little")
     start = 8 + width + length
     if length > _HEADER_LIMIT or start > len(content):
-        _refuse_damaged(what, path, "array header too long")
+        _refuse_damaged(what, path, "array header too long", layout)
     try:
         header = ast.literal_eval(content[8 + width : start].decode("latin-1").strip())
         descr, order, shape = header["descr"], header["fortran_order"], header["shape"]
     except (ValueError, SyntaxError, TypeError, KeyError, RecursionError, MemoryError):
-        _refuse_damaged(what, path, "array header unreadable")
+        _refuse_damaged(what, path, "array header unreadable", layout)
     if not isinstance(descr, str) or len(header) != 3 or not isinstance(order, bool):
         raise InputError(
             f"{what}: must be a plain array, not a record or an object", id="AK-EV-007", path=path
@@ -335,22 +469,29 @@ def _read_npy(content: bytes, what: str, path: str) -> NDArray[Any]:
             path=path,
             hint=hint,
         )
-    if not isinstance(shape, tuple) or len(shape) != 1 or type(shape[0]) is not int or shape[0] < 0:
-        raise InputError(
-            f"{what}: must be one-dimensional, not of shape {show(shape)}", id="AK-EV-006", path=path
-        )
+    dimensions = range(1, 9) if any_shape else (1,)
+    if not (
+        isinstance(shape, tuple)
+        and len(shape) in dimensions
+        and all(type(length) is int and length >= 0 for length in shape)
+    ):
+        wanted = "an array of 1 to 8 dimensions" if any_shape else "one-dimensional"
+        raise InputError(f"{what}: must be {wanted}, not of shape {show(shape)}", id="AK-EV-006", path=path)
     dtype = np.dtype(descr)
-    if len(content) - start != shape[0] * dtype.itemsize:
-        _refuse_damaged(what, path, f"{shape[0]:,} entries announced, {len(content) - start:,} bytes present")
-    return np.frombuffer(content, dtype=dtype, offset=start)
+    entries = math.prod(shape)
+    if len(content) - start != entries * dtype.itemsize or max(shape) > BYTE_LIMIT:
+        present = f"{len(content) - start:,} bytes present"
+        _refuse_damaged(what, path, f"{entries:,} entries announced, {present}", layout)
+    values = np.frombuffer(content, dtype=dtype, offset=start, count=entries)
+    return values.reshape(shape, order="F" if order else "C")
 
 
-def _refuse_damaged(what: str, path: str, why: str) -> NoReturn:
+def _refuse_damaged(what: str, path: str, why: str, layout: _Layout) -> NoReturn:
     raise InputError(
         f"{what}: must be a whole .npz archive: {why}",
         id="AK-IO-021",
         path=path,
-        hint="write it again with numpy.savez(file, scores=..., bits=...)",
+        hint=layout.cure,
     )
 
 
@@ -368,7 +509,7 @@ def _read_csv(data: bytes, name: str, path: str) -> dict[str, NDArray[Any]]:
     unit: list[int] = []
     try:
         names = [cell.strip() for cell in next(lines, [])]
-        _check_names(names, name, path, "column")
+        _check_names(names, name, path, "column", _SCORES)
         place = {key: names.index(key) for key in names}
         for row in lines:
             if not row:

@@ -162,17 +162,17 @@ def build_module(architecture: Architecture, model_file: ModelFile) -> Any:
     """
     torch = require_extra("torch", "torch", f"architecture {show(architecture.spec)}")
     with _found_in(architecture.folder):
-        module = _call(architecture.function, architecture.spec, "AK-AR-005")
+        module = call_user_code(architecture.function, architecture.spec, "AK-AR-005")
     if not isinstance(module, torch.nn.Module):
         raise InputError(
             f"architecture: {show(architecture.spec)} must return an nn.Module, not {type(module).__name__}",
             id="AK-AR-006",
         )
-    own = _call(lambda: dict(module.state_dict()), architecture.spec, "AK-AR-005")
+    own = call_user_code(lambda: dict(module.state_dict()), architecture.spec, "AK-AR-005")
     weights = _without_prefix(model_file.tensors, own)
     _check_fit(own, weights, architecture, model_file)
     state = {key: torch.from_numpy(array.copy()) for key, array in weights.items()}
-    _call(lambda: module.load_state_dict(state, strict=True), architecture.spec, "AK-AR-007")
+    call_user_code(lambda: module.load_state_dict(state, strict=True), architecture.spec, "AK-AR-007")
     return module.to("cpu").eval()
 
 
@@ -257,7 +257,9 @@ def predict_outputs(
     parts = []
     for start in range(0, records.shape[0], batch_size):
         batch = records[start : start + batch_size]
-        parts.append(_checked_part(_call(partial(predict, batch), name, "AK-AR-008"), len(batch), name))
+        parts.append(
+            _checked_part(call_user_code(partial(predict, batch), name, "AK-AR-008"), len(batch), name)
+        )
         if progress is not None:
             progress("predict", start + len(batch), records.shape[0])
     if len({part.shape[1:] for part in parts}) != 1:
@@ -365,8 +367,22 @@ def _module_function(torch: Any, module: Any, device: str) -> Callable[[Any], An
     return predict
 
 
-def _call(function: Callable[[], Any], name: str, error_id: str) -> Any:
-    """The result of the user's code; whatever it raises becomes one line."""
+def call_user_code(function: Callable[[], Any], name: str, error_id: str) -> Any:
+    """The result of the user's code; whatever it raises becomes one line.
+
+    Parameters
+    ----------
+    function : callable
+        Takes nothing.
+    name : str
+        What was called, as it is to stand in the message.
+    error_id : str
+
+    Raises
+    ------
+    InputError
+        With `error_id` and the exception's type and first line. Ctrl-C and a lack of memory pass through.
+    """
     try:
         return function()
     except (InputError, MemoryError):
@@ -399,7 +415,7 @@ def _run_file(file: Path, spec: str, folder: Path) -> tuple[str, ModuleType]:
         exec(compile(source, str(file), "exec"), module.__dict__)
 
     with _found_in(folder):
-        _call(run, spec, "AK-AR-003")
+        call_user_code(run, spec, "AK-AR-003")
     return digest, module
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from auditkit.privacy.epsilon.families import SubsampledGaussianCurves
 
 Design = Literal["one-run", "independent", "post-hoc"]
+_Attack = str | Callable[[NDArray[np.float64], NDArray[Any]], ArrayLike]
 
 _DESIGN_HINT = (
     "one-run: coins were tossed for canaries of one training run; independent: one training run a unit; "
@@ -45,7 +46,7 @@ _UNIT_MEAN = Assumption(
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """Outcomes of a membership attack in randomised units; made by `from_counts`, `from_scores`,
-    `from_file` or `from_training`.
+    `from_file`, `from_records` or `from_training`.
 
     Attributes
     ----------
@@ -275,6 +276,81 @@ class Evidence:
         table = read_scores(path)
         origin = {"name": Path(path).name, "sha256": table.sha256, "bytes": table.bytes}
         return cls.from_scores(table.scores, table.bits, unit=table.unit, design=design, origin=origin)
+
+    @classmethod
+    def from_records(
+        cls,
+        model: Any,
+        members: tuple[ArrayLike, ArrayLike],
+        nonmembers: tuple[ArrayLike, ArrayLike],
+        *,
+        attack: _Attack | Sequence[_Attack] = ("loss", "logit"),
+        unit: tuple[ArrayLike, ArrayLike] | None = None,
+        outputs: Literal["logits", "probabilities", "values"] | None = None,
+        batch_size: int = 1024,
+        device: str = "cpu",
+        seed: int | None = None,
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> Evidence:
+        """Evidence from a model, records that it was trained on, and records that it was not.
+
+        The design is ``post-hoc``: whatever is found is conditional on the two sets having been drawn alike.
+        The blind baseline is run on the records and travels with the evidence; when it fails, `dp_estimate`
+        gives no epsilon.
+
+        Parameters
+        ----------
+        model : nn.Module, scikit-learn model, or callable
+            A callable takes a batch of X and returns logits, probabilities or predictions.
+        members, nonmembers : (X, y)
+            X of shape (n, ...), numbers or text; y of shape (n,), labels or targets.
+        attack : name, callable or sequence of them
+            ``loss``, ``confidence``, ``logit``, ``quantile``, or functions of (logits, labels) that return a
+            score a record. Of several, one is chosen on a random quarter of the units, which is then not
+            audited, so that trying many claims nothing. For a regression: ``loss`` (squared error) and
+            ``quantile``; functions get (predictions, targets).
+        unit : (array, array), optional
+            Units of the members and of the non-members; rows with equal values belong together.
+        outputs : {"logits", "probabilities", "values"}, optional
+            What the model gives; see `auditkit.privacy.architecture.predict_outputs`.
+        batch_size : int
+            Records a prediction.
+        device : str
+            Where a torch module runs.
+        seed : int, optional
+            Chooses the units; drawn and recorded in `origin` when not given.
+        progress : callable, optional
+            Gets ("predict", done, n).
+
+        Returns
+        -------
+        Evidence
+            With the checks ``blind-baseline``, ``record-overlap``, ``class-balance`` and ``model-identity``.
+
+        Raises
+        ------
+        InputError
+            AK-RC-001 to 007 for the sets, units and attacks; AK-AR-006 to 010 for the model; AK-AT-003 for
+            labels that the model does not know.
+
+        Notes
+        -----
+        The cost is one prediction a record, and a few seconds for the blind baseline.
+        """
+        from auditkit.privacy.records import evidence_from_records
+
+        return evidence_from_records(
+            model,
+            members,
+            nonmembers,
+            attack=attack,
+            unit=unit,
+            outputs=outputs,
+            batch_size=batch_size,
+            device=device,
+            seed=seed,
+            progress=progress,
+        )
 
     @classmethod
     def from_training(

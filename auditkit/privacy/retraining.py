@@ -17,12 +17,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from auditkit.engine.runner import Engine, Progress
 from auditkit.errors import InputError, show
+from auditkit.io.arrays import read_records
 from auditkit.privacy.attacks.lira import Fit, ShadowScores, fit_side, lira
 from auditkit.privacy.attacks.rmia import area_under_curve, rmia, tune_offline
 from auditkit.privacy.evidence import Evidence
 from auditkit.privacy.training_runs import (
     Challenge,
     RunDesign,
+    NamedTraining,
     Signal,
     Train,
     TrainingRuns,
@@ -175,6 +177,56 @@ def evidence_from_training(
         progress=progress,
     )
     return evidence_of_runs(runs, attack=attacks, rule=rule, deterministic=deterministic)
+
+
+def evidence_from_training_files(
+    train: str,
+    data: str | Path,
+    *,
+    models: int = 64,
+    attack: str | Iterable[str] = ("lira",),
+    engine: str | Engine = "local",
+    journal: str | Path | None = None,
+    seed: int | None = None,
+    base: str | Path | None = None,
+    **options: Any,
+) -> Evidence:
+    """Evidence from a training function that is named and data in a file: what ``--train`` and ``--data`` ask for.
+
+    Parameters
+    ----------
+    train : str
+        ``module:function`` or ``path/module.py:function``; the user's code, which is run.
+    data : path
+        An .npz with ``X`` and ``y`` (see `auditkit.io.arrays.read_records`).
+    base : path, optional
+        The folder that names and relative paths start from; the working directory by default.
+    models, attack, engine, journal, seed, options
+        As for `evidence_from_training`.
+
+    Returns
+    -------
+    Evidence
+        Its `origin` names the data file.
+
+    Raises
+    ------
+    InputError
+        As `evidence_from_training`, `read_records` and (AK-AR-001 to 004) `load_architecture`.
+    """
+    table = read_records(data)
+    found = evidence_from_training(
+        NamedTraining.load(train, base),
+        table.X,
+        table.y,
+        models=models,
+        attack=attack,
+        engine=engine,
+        journal=journal,
+        seed=seed,
+        **options,
+    )
+    return replace(found, origin={"name": table.name, "sha256": table.sha256, "bytes": table.bytes})
 
 
 def evidence_of_runs(

@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -112,6 +112,45 @@ class TrainingRuns:
     def models(self) -> int:
         """All runs."""
         return int(self.signal.shape[0])
+
+
+@dataclass(frozen=True)
+class NamedTraining:
+    """A training function known by its file and name, so that worker processes can load it too.
+
+    Attributes
+    ----------
+    spec : str
+        ``module:function`` or ``path/module.py:function``.
+    base : str
+        The folder that the name starts from.
+    sha256 : str
+        Hexadecimal digest of the file.
+    """
+
+    spec: str
+    base: str
+    sha256: str
+
+    @classmethod
+    def load(cls, spec: str, base: str | Path | None = None) -> NamedTraining:
+        """Find the function, or raise AK-AR-001 to 004."""
+        folder = str(Path.cwd() if base is None else Path(base).absolute())
+        return cls(spec, folder, _loaded_training(spec, folder)[1])
+
+    def __call__(self, X: NDArray[Any], y: NDArray[Any], seed: int) -> Any:
+        function, digest = _loaded_training(self.spec, self.base)
+        if digest != self.sha256:
+            raise ValueError(f"{show(self.spec)}: the file changed while the audit ran")
+        return function(X, y, seed)
+
+
+@cache
+def _loaded_training(spec: str, base: str) -> tuple[Callable[..., Any], str]:
+    from auditkit.privacy.architecture import load_architecture
+
+    found = load_architecture(spec, base=base)
+    return found.function, found.sha256
 
 
 def run_trainings(
