@@ -320,6 +320,25 @@ def test_near_pairs_agree_with_all_distances(n, d, radius, seed):
 
 
 @settings(max_examples=40, deadline=None)
+@given(st.integers(1, 30), st.integers(1, 3), st.integers(0, 10**6))
+def test_of_units_near_each_other_those_drawn_first_stay(n, size, seed):
+    rng = np.random.default_rng(seed)
+    X = rng.integers(0, 2 * n, (n * size, 1)).astype(float)
+    units = np.split(rng.permutation(n * size), n)
+    stays = []
+    for rows in units:
+        others = [X[u] for u, stay in zip(units, stays, strict=False) if stay]
+        stays.append(all(np.abs(X[rows] - other.T).min() > 1 for other in others))
+    assert make._apart(X, units, 1.0) == stays
+
+
+def test_noise_never_repeats_an_ordinary_record():
+    corners = np.array([[i & 1, i & 2, i & 4] for i in range(8)], bool)
+    made = make.make_noise(corners[:6], 2, 0.0, np.random.default_rng(0))
+    assert {tuple(row) for row in made.tolist()} == {tuple(row) for row in corners[6:].tolist()}
+
+
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 14), st.integers(0, 14)), max_size=15))
 def test_merged_units_are_connected_components(pairs):
     unit = np.arange(15)
@@ -411,6 +430,29 @@ def test_a_commitment_fixes_everything_and_tells_nothing():
         assert "commitment" in check.text
 
 
+def test_a_manifest_tosses_the_same_coins_again(tmp_path):
+    from auditkit.io.manifest import Attack, Manifest, write_manifest
+
+    X, y = toy()
+    names = np.random.default_rng(0).permutation(100)[np.arange(200) // 2]
+    canaries = Canaries.plant(X, y, m=60, unit=names, seed=3, near=0)
+    (tmp_path / "model.pt").write_bytes(b"weights")
+    manifest = Manifest(
+        model_sha256=hashlib.sha256(b"weights").hexdigest(),
+        model_bytes=7,
+        created="2026-01-01T00:00:00+00:00",
+        groups=(canaries.group({"loss": np.arange(120.0)}),),
+        attacks=(Attack(0, "loss"),),
+        adjacency=canaries.adjacency,
+        seed=canaries.seed,
+        commitment=canaries.commitment,
+    )
+    write_manifest(manifest, tmp_path / "model.pt.audit")
+    evidence = Evidence.from_manifest(tmp_path / "model.pt.audit")
+    assert evidence.n_units == 60
+    assert {c.id: c.status for c in evidence.checks}["coins"] == "pass"
+
+
 # Files
 
 
@@ -458,6 +500,10 @@ def test_damaged_files_are_refused(tmp_path):
     for damage in cases:
         damage()
         refused("AK-CA-011", lambda: Canaries.load(path), "canaries.npz")
+    planted("label").save(path)
+    arrays = dict(np.load(path))
+    written(y_other=np.full(60, np.nan))
+    refused("AK-CA-011", lambda: Canaries.load(path), "finite")
     # every flipped byte gives either the same canaries or one line
     for place in range(0, len(data), max(1, len(data) // 150)):
         path.write_bytes(data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :])

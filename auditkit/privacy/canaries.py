@@ -993,7 +993,8 @@ def _checked_file(path: str | Path, arrays: dict[str, NDArray[Any]]) -> tuple[Ki
     if not fits:
         files.refuse(path, "hold arrays that fit each other")
     try:
-        make.record_arrays(arrays["X"], arrays["y"])
+        for labels in (arrays["y"], arrays["y_other"])[: 1 + (kind == "label")]:
+            make.record_arrays(arrays["X"], labels)
     except InputError as error:
         files.refuse(path, f"hold records and labels: {error}")
     return cast(Kind, kind), arrays["y_other"] if kind == "label" else None
