@@ -194,9 +194,9 @@ def test_ties_bound_the_probability_of_a_repeated_size():
 
 def test_dispersion_of_poisson_sampled_batches():
     rng = np.random.default_rng(11)
-    tails = [conformance._dispersion(rng.binomial(60, 0.1, 40), 60, 0.1) for _ in range(2000)]
+    tails = [conformance._dispersion(rng.binomial(60, 0.1, 40), 60, 0.1) for _ in range(800)]
     for level in (0.01, 0.05, 0.2):
-        assert stats.binomtest(sum(p <= level for p in tails), 2000, level).pvalue > 1e-3
+        assert stats.binomtest(sum(p <= level for p in tails), 800, level).pvalue > 1e-3
 
 
 def test_fitted_values_of_a_trace_without_chance():
