@@ -12,7 +12,6 @@ Usage: python examples/opacus_broken.py [--folder .]
 from __future__ import annotations
 
 import argparse
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +65,7 @@ DEFECTS: dict[str, dict[str, Any]] = {
 def audit(defect: str, folder: Path, seed: int = 0) -> DPEstimate:
     """Train with the defect, and audit what the training left."""
     torch.manual_seed(seed)
-    path = opacus_digits.train(CLAIM, folder, seed, name=f"{defect}.pt", **DEFECTS[defect])
+    path, _ = opacus_digits.train(CLAIM, folder, seed, name=f"{defect}.pt", **DEFECTS[defect])
     return dp_estimate(Evidence.from_manifest(f"{path}.audit"), seed=seed)
 
 
@@ -76,8 +75,7 @@ def main(arguments: list[str] | None = None) -> dict[str, DPEstimate]:
     )
     parser.add_argument("--folder", type=Path, default=Path())
     chosen = parser.parse_args(arguments)
-    warnings.filterwarnings("ignore", message="Secure RNG turned off", category=UserWarning)
-    warnings.filterwarnings("ignore", message="Full backward hook is firing", category=UserWarning)
+    opacus_digits.silence_known_warnings()
     results = {}
     for defect in DEFECTS:
         print(f"defect: {defect}")

@@ -13,9 +13,9 @@ from auditkit.errors import InputError, show
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
-_DIRECTIONS = 8
+_DIRECTIONS = 64
 _ROWS_FOR_SCALE = 10_000
-_ROWS_AT_ONCE = 4096
+_ROWS_AT_ONCE = 2048
 _ROUNDS_OF_NOISE = 20
 
 
@@ -91,11 +91,11 @@ def near_pairs(X: NDArray[Any], radius: float) -> IntArray:
 
     Notes
     -----
-    Distances never grow under projection onto orthonormal directions, so a tree in eight of them finds every
-    candidate; each is then measured in full.
+    Distances never grow under projection onto orthonormal directions, so 64 of them find every candidate; each is
+    then measured in full. O(n^2) products of 64 numbers.
     """
-    found = _near(X, X, radius)
-    return found[found[:, 0] < found[:, 1]]
+    pairs = _near(X, None, radius)
+    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
 
 
 def near_others(X: NDArray[Any], others: NDArray[Any], radius: float) -> BoolArray:
@@ -107,18 +107,17 @@ def near_others(X: NDArray[Any], others: NDArray[Any], radius: float) -> BoolArr
 
 def merge_units(unit: IntArray, pairs: IntArray) -> IntArray:
     """Units after records that are near each other were put together; each is named by its smallest label."""
-    parent = {int(label): int(label) for label in np.unique(unit)}
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
-    def root(label: int) -> int:
-        while parent[label] != label:
-            parent[label] = parent[parent[label]]
-            label = parent[label]
-        return label
-
-    for first, second in unit[pairs].tolist():
-        low, high = sorted((root(first), root(second)))
-        parent[high] = low
-    return np.array([root(label) for label in unit.tolist()], np.int64)
+    labels, index = np.unique(unit, return_inverse=True)
+    index = index.reshape(-1)
+    ends = index[pairs]
+    graph = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(labels.size, labels.size))
+    _, component = connected_components(graph, directed=False)
+    _, first = np.unique(component, return_index=True)
+    merged: IntArray = labels[first][component][index]
+    return merged
 
 
 def choose_units(
@@ -259,23 +258,43 @@ def _apart(X: NDArray[Any], units: list[IntArray], settled: int, radius: float) 
     return [i not in dropped for i in range(len(units))]
 
 
-def _near(X: NDArray[Any], others: NDArray[Any], radius: float) -> IntArray:
-    """Pairs (row of X, row of others) within `radius`, in lexical order; the pairs of a row with itself too."""
-    if radius <= 0 or X.shape[0] == 0 or others.shape[0] == 0:
-        return np.empty((0, 2), np.int64)
-    from sklearn.neighbors import KDTree
+def _near(X: NDArray[Any], others: NDArray[Any] | None, radius: float) -> IntArray:
+    """Pairs (row of X, row of others) within `radius`; without others, pairs (i < j) of rows of X."""
+    found = [np.empty((0, 2), np.int64)]
+    both = X if others is None else others
+    if radius <= 0 or X.shape[0] == 0 or both.shape[0] == 0:
+        return found[0]
+    rows, columns = X.reshape(X.shape[0], -1), both.reshape(both.shape[0], -1)
+    centre, directions = rows.mean(axis=0, dtype=np.float64), _orthonormal(rows.shape[1])
+    left = _project(rows, centre, directions)
+    left_square = np.einsum("ij,ij->i", left, left)
+    left = np.column_stack([-2.0 * left, left_square, np.ones(len(left))])
+    for start in range(0, columns.shape[0], _ROWS_AT_ONCE):
+        part = columns[start : start + _ROWS_AT_ONCE]
+        right = _project(part, centre, directions)
+        square = np.einsum("ij,ij->i", right, right)
+        # squares of distances as one product: off by some 1e-14 of the largest term, and nothing near may be missed
+        limit = radius * radius * (1 + 1e-6) + 1e-12 * (left_square.max() + square.max())
+        right = np.column_stack([right, np.ones(len(right)), square])
+        last = rows.shape[0] if others is not None else min(rows.shape[0], start + _ROWS_AT_ONCE)
+        for top in range(0, last, _ROWS_AT_ONCE // 4):
+            block = slice(top, min(top + _ROWS_AT_ONCE // 4, last))
+            candidates = np.argwhere(left[block] @ right.T <= limit)
+            if others is None:
+                candidates = candidates[candidates[:, 0] + top < candidates[:, 1] + start]
+            near = _measured(rows[block], part, candidates, radius)
+            found.append(near + np.array([top, start]))
+    return np.concatenate(found)
 
-    directions = _orthonormal(_width(X))
-    tree = KDTree(_project(others, directions))
-    slack = radius * (1 + 1e-6)
-    pairs: list[tuple[int, int]] = []
-    flat_x, flat_o = X.reshape(X.shape[0], -1), others.reshape(others.shape[0], -1)
-    for i, candidates in enumerate(tree.query_radius(_project(X, directions), slack)):
-        close = np.sort(candidates)
-        gap = flat_o[close].astype(np.float64) - flat_x[i].astype(np.float64)
-        close = close[np.einsum("ij,ij->i", gap, gap) <= radius * radius]
-        pairs += [(i, int(j)) for j in close]
-    return np.array(pairs, np.int64).reshape(-1, 2)
+
+def _measured(X: NDArray[Any], others: NDArray[Any], pairs: IntArray, radius: float) -> IntArray:
+    """Those of the pairs that are within `radius`."""
+    kept = [pairs[:0]]
+    for start in range(0, pairs.shape[0], _ROWS_AT_ONCE):
+        part = pairs[start : start + _ROWS_AT_ONCE]
+        gap = X[part[:, 0]].astype(np.float64) - others[part[:, 1]].astype(np.float64)
+        kept.append(part[np.einsum("ij,ij->i", gap, gap) <= radius * radius])
+    return np.concatenate(kept)
 
 
 def _orthonormal(width: int) -> NDArray[np.float64]:
@@ -286,10 +305,11 @@ def _orthonormal(width: int) -> NDArray[np.float64]:
     return basis
 
 
-def _project(X: NDArray[Any], directions: NDArray[np.float64]) -> NDArray[np.float64]:
-    rows = X.reshape(X.shape[0], -1)
+def _project(
+    rows: NDArray[Any], centre: NDArray[np.float64], directions: NDArray[np.float64]
+) -> NDArray[np.float64]:
     parts = [
-        rows[start : start + _ROWS_AT_ONCE].astype(np.float64) @ directions
+        (rows[start : start + _ROWS_AT_ONCE] - centre) @ directions
         for start in range(0, rows.shape[0], _ROWS_AT_ONCE)
     ]
     return np.concatenate(parts)

@@ -187,14 +187,12 @@ def run_tests(data: Moments) -> tuple[ConformanceTest, ...]:
         _canary_rate(data),
         _sampler(data),
         _probe(data),
-        _clip(data),
         *sorted((_correlation(data, 1), _mean(data)), key=lambda test: -test.strength),
         _correlation(data, 2),
         _cross(data),
-        _over_steps(data),
-        _over_layers(data),
+        *sorted((_over_steps(data), _over_layers(data), _shape(data)), key=lambda test: -test.strength),
+        _clip(data),
         _noise(data),
-        _shape(data),
         _told(data, "accounted_sigma", "sigma", "noise multiplier"),
         _told(data, "accounted_rate", "sampling_rate", "sampling rate"),
     ]
@@ -468,7 +466,8 @@ def _over_steps(data: Moments) -> ConformanceTest:
     low = int(np.count_nonzero(ratio < 0.5))
     if 0 < low < ratio.size:
         text += f", below half of it at {low:,} of {ratio.size:,}"
-    return _chance(id, name, _equal_variances(squares, np.full(squares.size, per_step)), text)
+    p_value, strength = _equal_variances(squares, np.full(squares.size, per_step))
+    return _chance(id, name, p_value, text, strength)
 
 
 def _over_layers(data: Moments) -> ConformanceTest:
@@ -477,7 +476,7 @@ def _over_layers(data: Moments) -> ConformanceTest:
         return _not_run(id, name, data.no_noise_reason)
     size = len(trace.layers)
     counts = (np.bincount(trace.layer[data.out], minlength=size) * trace.n_steps).astype(np.int64)
-    squares = np.bincount(trace.layer[data.out], trace.sum2[data.out], size)
+    squares = np.bincount(trace.layer[data.out], trace.sum2[data.out], size).astype(np.float64)
     used = np.flatnonzero(counts >= FEWEST_PER_GROUP)
     if used.size < 2:
         return _not_run(id, name, "fewer than two layers hold canaries that do not take part")
@@ -487,7 +486,8 @@ def _over_layers(data: Moments) -> ConformanceTest:
         f"standard deviation from {ratio.min():.3f} to {ratio.max():.3f} of the fitted over {used.size:,} layers, "
         f"farthest off in {show(trace.layers[used[far]], 40)}"
     )
-    return _chance(id, name, _equal_variances(squares[used], counts[used]), text)
+    p_value, strength = _equal_variances(squares[used], counts[used])
+    return _chance(id, name, p_value, text, strength)
 
 
 def _ratios(data: Moments, squares: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -496,10 +496,10 @@ def _ratios(data: Moments, squares: NDArray[np.float64], counts: NDArray[np.int6
     return ratios
 
 
-def _equal_variances(squares: NDArray[np.float64], counts: NDArray[np.int64]) -> float:
-    """Bartlett's test for normal groups of mean 0, equation (11)."""
+def _equal_variances(squares: NDArray[np.float64], counts: NDArray[np.int64]) -> tuple[float, float]:
+    """Bartlett's test for normal groups of mean 0, equation (11): its p-value, and the deviation in standard ones."""
     if (squares == 0.0).any():
-        return 0.0
+        return 0.0, math.inf
     from scipy.stats import chi2
 
     total = float(counts.sum())
@@ -507,7 +507,8 @@ def _equal_variances(squares: NDArray[np.float64], counts: NDArray[np.int64]) ->
     statistic = -float((counts * np.log(squares / counts / pooled)).sum())
     freedom = squares.size - 1
     correction = 1 + (float((1 / counts).sum()) - 1 / total) / (3 * freedom)
-    return float(chi2.sf(statistic / correction, freedom))
+    statistic /= correction
+    return float(chi2.sf(statistic, freedom)), (statistic - freedom) / math.sqrt(2 * freedom)
 
 
 def _shape(data: Moments) -> ConformanceTest:
@@ -521,9 +522,11 @@ def _shape(data: Moments) -> ConformanceTest:
 
     third = float(data.trace.sum3[data.out].sum()) / data.square * math.sqrt(count / data.square)
     fourth = float(data.trace.sum4[data.out].sum()) / data.square * (count / data.square)
-    skew = 2 * float(norm.sf(abs(third) / math.sqrt(15 * count / ((count + 2) * (count + 4)))))
+    lean = abs(third) / math.sqrt(15 * count / ((count + 2) * (count + 4)))
+    mean, variance, _ = _kurtosis_moments(count)
+    strength = max(lean, abs(fourth - float(mean)) / math.sqrt(float(variance)))
     text = f"skewness {third:.3f} (0 expected), kurtosis {fourth:.3f} (3 expected)"
-    return _chance(id, name, 2 * min(skew, _kurtosis_tail(fourth, count)), text)
+    return _chance(id, name, 2 * min(2 * float(norm.sf(lean)), _kurtosis_tail(fourth, count)), text, strength)
 
 
 def _kurtosis_tail(value: float, count: int) -> float:
