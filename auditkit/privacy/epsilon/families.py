@@ -337,7 +337,9 @@ def subsampled_gaussian_bound(
                 f"{name}: must have at least 2 scores to be split, not {values.size}", id="AK-DP-027"
             )
     if curves is None:
-        curves = SubsampledGaussianCurves.tabulate(sampling_rate=settings.rate, steps=settings.steps, delta=delta)
+        curves = SubsampledGaussianCurves.tabulate(
+            sampling_rate=settings.rate, steps=settings.steps, delta=delta
+        )
     column = _delta_column(curves, settings, delta)
     random = np.random.default_rng([seed, 0xFA])
     choose_in, certify_in = _split(inside, random)
@@ -387,7 +389,8 @@ def _delta_column(curves: SubsampledGaussianCurves, settings: Any, delta: float)
     column = int(np.searchsorted(curves.deltas, delta * (1.0 - 1e-12)))
     if column == curves.deltas.size:
         raise InputError(
-            f"delta: must be at most {curves.deltas[-1]:g}, the largest tabulated, not {delta:g}", id="AK-DP-035"
+            f"delta: must be at most {curves.deltas[-1]:g}, the largest tabulated, not {delta:g}",
+            id="AK-DP-035",
         )
     return column
 
@@ -434,9 +437,7 @@ def _choose_rule(
     return _Rule(float(pooled[place]), float(weights[slope]))
 
 
-def _expected_level(
-    x: Floats, y: Floats, weights: Floats, sizes: tuple[int, int], alpha: float
-) -> Floats:
+def _expected_level(x: Floats, y: Floats, weights: Floats, sizes: tuple[int, int], alpha: float) -> Floats:
     """About the largest x + weight * y that outcomes at rates x and y leave possible.
 
     The normal limit, with a count added to each class and the skewness of counts, which keep it honest for few errors.
