@@ -91,7 +91,7 @@ def train(
         f"trained: test accuracy {accuracy:.3f}, Opacus accounts for epsilon {engine.get_epsilon(DELTA):.2f}"
     )
     path = folder / name
-    save_with_audit(private, path, trace=trace, delta=DELTA)  # added line 3
+    save_with_audit(private, path, trace=trace, claimed_epsilon=epsilon, delta=DELTA)  # added line 3
     return Trained(path, accuracy)
 
 

@@ -194,9 +194,9 @@ def test_ties_bound_the_probability_of_a_repeated_size():
 
 def test_dispersion_of_poisson_sampled_batches():
     rng = np.random.default_rng(11)
-    tails = [conformance._dispersion(rng.binomial(60, 0.1, 40), 60, 0.1) for _ in range(2000)]
+    tails = [conformance._dispersion(rng.binomial(60, 0.1, 40), 60, 0.1) for _ in range(800)]
     for level in (0.01, 0.05, 0.2):
-        assert stats.binomtest(sum(p <= level for p in tails), 2000, level).pvalue > 1e-3
+        assert stats.binomtest(sum(p <= level for p in tails), 800, level).pvalue > 1e-3
 
 
 def test_fitted_values_of_a_trace_without_chance():
@@ -219,10 +219,10 @@ def test_fitted_values_of_a_trace_without_chance():
 
 def test_moments_need_no_draws():
     # Noise of almost no size: M = q C' and V = q (1 - q) C'^2 must give back C' = 3 and the share of draws.
-    trace = simulate_summary(3, m=2000, sigma=1e-3, clip=3.0)
+    trace = simulate_summary(3, m=2000, sigma=0.01, clip=3.0)
     found = fit_mechanism(trace, delta=1e-5).moments
-    assert found["clip"] == pytest.approx(3.0, rel=1e-4)
-    assert found["sampling_rate"] == pytest.approx(trace.draws.sum() / 1000 / 100, rel=1e-4)
+    assert found["clip"] == pytest.approx(3.0, rel=1e-3)
+    assert found["sampling_rate"] == pytest.approx(trace.draws.sum() / 1000 / 100, rel=1e-3)
 
 
 CAUSES = {
@@ -470,6 +470,7 @@ def test_delta_and_level_are_probabilities(argument, value):
 def test_traces_of_absurd_size_are_answered(scale):
     fit = fit_mechanism(shaped(np.random.default_rng(3).standard_normal((100, 40)) * scale), delta=1e-5)
     assert fit.status == "INCONSISTENT"
+    assert fit.epsilon is None
     json.dumps(fit.to_dict(), allow_nan=False)
 
 

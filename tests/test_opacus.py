@@ -416,6 +416,15 @@ def test_training_is_bit_identical_while_no_canary_takes_part(mode, monkeypatch)
     assert torch.equal(plain.weights(), audited.weights())
 
 
+def test_the_probe_leaves_the_gradients_of_the_records():
+    run = training()
+    trace = opacus.attach(run.optimizer, canaries=10, seed=1)
+    run.steps(1)
+    for p in run.optimizer.params:
+        assert len(p.grad_sample) == trace.per_step["batch_size"][0] > 1
+        assert p.grad_sample._processed
+
+
 def test_canaries_that_take_part_change_the_training(monkeypatch):
     monkeypatch.setattr(opacus, "toss_coins", lambda seed, kind, m: np.ones(m, bool))
     plain = training()

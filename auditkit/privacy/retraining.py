@@ -63,12 +63,13 @@ _REFERENCES = Assumption(
 class _Attack(NamedTuple):
     """An attack with what the reference runs set in it, and how well it does on them.
 
-    `a` is RMIA's constant; `area` the mean area under the curve when reference runs take their turn.
+    `a` is RMIA's constant; `area` the mean area under the curve when reference runs take their turn, where there
+    was a choice.
     """
 
     name: str
     a: float | None = None
-    area: float = 0.5
+    area: float | None = None
 
 
 def evidence_from_training(
@@ -264,7 +265,7 @@ def _independent(runs: TrainingRuns, attack: _Attack, rule: str) -> Evidence:
     """One outcome a certified run, for the one chosen record."""
     record = runs.chosen or 0
     certified = np.arange(runs.references, runs.models)
-    scores = np.array([_score(runs, attack, int(run)).scores[record] for run in certified])
+    scores = _record_scores(runs, attack, record, certified)
     bits = runs.included[certified, record]
     failed = np.isin(certified, list(runs.failures))
     if rule == "bands":
@@ -343,6 +344,8 @@ def _choose_record(runs: TrainingRuns) -> int:
 
 def _choose_attack(runs: TrainingRuns, names: tuple[str, ...]) -> _Attack:
     """The attack that tells the reference runs' own coins best, each with the others as shadow models."""
+    if len(names) == 1:
+        return _prepared(runs, names[0])
     tried = []
     for name in names:
         attack = _prepared(runs, name)
@@ -352,7 +355,7 @@ def _choose_attack(runs: TrainingRuns, names: tuple[str, ...]) -> _Attack:
             areas.append(area_under_curve(found.scores[found.scored], runs.included[turn][found.scored]))
         known = [area for area in areas if np.isfinite(area)]
         tried.append(attack._replace(area=float(np.mean(known)) if known else 0.5))
-    return max(tried, key=lambda one: one.area)  # the first of equals
+    return max(tried, key=lambda one: one.area or 0.0)  # the first of equals
 
 
 def _choose_threshold(runs: TrainingRuns, attack: _Attack, record: int, certified: int) -> float:
@@ -366,8 +369,7 @@ def _choose_threshold(runs: TrainingRuns, attack: _Attack, record: int, certifie
     bits, values = runs.included[kept], runs.signal[kept]
     if attack.name == "rmia":
         values = np.stack([_score(runs, attack, run).scores for run in kept])
-    known = np.isfinite(values)
-    fits = [fit_side(np.where(known, values, 0.0)[:, :, None], side & known) for side in (bits, ~bits)]
+    fits = _fits(values, bits)
     laws = []
     for fit, side in zip(fits, (bits, ~bits), strict=True):
         variance = float(np.nan_to_num(fit.variance[record, 0]))
@@ -377,14 +379,35 @@ def _choose_threshold(runs: TrainingRuns, attack: _Attack, record: int, certifie
     return _best_threshold(np.sort(laws[0]), np.sort(laws[1]), max(1, certified // 2))
 
 
-def _through_lira(attack: _Attack, fits: list[Fit], record: int, law: FloatArray) -> FloatArray:
-    """Scores that signals of the record would get."""
+def _record_scores(
+    runs: TrainingRuns, attack: _Attack, record: int, certified: NDArray[np.int64]
+) -> FloatArray:
+    """Scores of one record under the certified runs, with all reference runs as shadow models; NaN where the
+    run failed. LiRA's fits are made once: they do not depend on the run that is scored."""
+    if attack.name == "rmia":
+        return np.array([_score(runs, attack, int(run)).scores[record] for run in certified])
+    values: FloatArray = runs.signal[certified, record]
+    if attack.name == "logit":
+        return values
+    kept = _finished_references(runs)
+    return _through_lira(attack, _fits(runs.signal[kept], runs.included[kept]), record, values)
+
+
+def _fits(values: FloatArray, bits: BoolArray) -> tuple[Fit, Fit]:
+    """Normal laws with and without each record; values that are NaN do not count."""
+    known = np.isfinite(values)
+    filled = np.where(known, values, 0.0)[:, :, None]
+    return fit_side(filled, bits & known), fit_side(filled, ~bits & known)
+
+
+def _through_lira(attack: _Attack, fits: tuple[Fit, Fit], record: int, signal: FloatArray) -> FloatArray:
+    """LiRA's scores of signals of one record."""
     (mu_in, var_in), (mu_out, var_out) = (
         (float(fit.mean[record, 0]), float(fit.variance[record, 0])) for fit in fits
     )
     if attack.name == "lira-offline":
-        return np.asarray((law - mu_out) / np.sqrt(var_out))
-    ratio = (law - mu_out) ** 2 / var_out - (law - mu_in) ** 2 / var_in + np.log(var_out / var_in)
+        return np.asarray((signal - mu_out) / np.sqrt(var_out))
+    ratio = (signal - mu_out) ** 2 / var_out - (signal - mu_in) ** 2 / var_in + np.log(var_out / var_in)
     return np.asarray(0.5 * ratio)
 
 

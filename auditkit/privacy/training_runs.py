@@ -136,21 +136,22 @@ class NamedTraining:
     def load(cls, spec: str, base: str | Path | None = None) -> NamedTraining:
         """Find the function, or raise AK-AR-001 to 004."""
         folder = str(Path.cwd() if base is None else Path(base).absolute())
-        return cls(spec, folder, _loaded_training(spec, folder)[1])
+        from auditkit.privacy.architecture import load_architecture
+
+        return cls(spec, folder, load_architecture(spec, base=folder).sha256)
 
     def __call__(self, X: NDArray[Any], y: NDArray[Any], seed: int) -> Any:
-        function, digest = _loaded_training(self.spec, self.base)
-        if digest != self.sha256:
-            raise ValueError(f"{show(self.spec)}: the file changed while the audit ran")
-        return function(X, y, seed)
+        return _loaded(self)(X, y, seed)
 
 
 @cache
-def _loaded_training(spec: str, base: str) -> tuple[Callable[..., Any], str]:
+def _loaded(named: NamedTraining) -> Callable[..., Any]:
     from auditkit.privacy.architecture import load_architecture
 
-    found = load_architecture(spec, base=base)
-    return found.function, found.sha256
+    found = load_architecture(named.spec, base=named.base)
+    if found.sha256 != named.sha256:
+        raise ValueError(f"{show(named.spec)}: the file changed while the audit ran")
+    return found.function
 
 
 def run_trainings(
@@ -508,6 +509,8 @@ def _data_hash(*arrays: NDArray[Any]) -> str:
 
 def _function_hash(function: Any, name: str, needed: bool) -> str:
     """What a function is: its pickled form (a name, or an object's content) and the file that defines it."""
+    if isinstance(function, NamedTraining):
+        return hashlib.sha256(f"{function.spec} {function.sha256}".encode()).hexdigest()
     inner = getattr(function, "func", function)  # of a partial
     owner = inner if inspect.isroutine(inner) else type(inner)
     try:
@@ -520,10 +523,6 @@ def _function_hash(function: Any, name: str, needed: bool) -> str:
             id="AK-TR-001",
             hint="define it at the top level of a module: a journal must know it again",
         ) from None
-    own = getattr(function, "sha256", None)
-    if isinstance(own, str):
-        state.update(own.encode())
-        return state.hexdigest()
     try:
         state.update(Path(inspect.getsourcefile(owner) or "").read_bytes())
     except (OSError, TypeError):  # defined in a session, or built in
