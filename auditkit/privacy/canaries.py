@@ -157,8 +157,8 @@ class Canaries:
         Notes
         -----
         One pass of hashing over X, products of canaries and records in at most 64 dimensions, and a copy of the
-        canaries: about 2 s for 60,000 records of 784 numbers and 1,000 canaries. Giving all of n records compares
-        every two of them: about 5 s for 20,000.
+        canaries: about 3 s for 60,000 records of 784 numbers and 1,000 canaries. Giving all of n records compares
+        every two of them: about 3 s for 20,000.
 
         References
         ----------
