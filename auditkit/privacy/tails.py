@@ -6,7 +6,7 @@ less at the sizes that occur here, far below what a test at level 1% could notic
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
