@@ -1,7 +1,7 @@
 """Distribution functions of the checks, by `scipy.special`: `scipy.stats` alone takes longer to import than an audit.
 
-Arguments and results are floats or float64 arrays that broadcast. Errors are those of `scipy.special`: a relative 1e-10 or
-less at the sizes that occur here, far below what a test at level 1% could notice.
+Arguments and results are floats or float64 arrays that broadcast. Errors are those of `scipy.special`: a relative 1e-10
+or less at the sizes that occur here, far below what a test at level 1% could notice.
 """
 
 from __future__ import annotations
