@@ -200,6 +200,25 @@ class EpsilonBound(Result):
 
 
 @dataclass(frozen=True)
+class AnytimeBound(EpsilonBound):
+    """A lower bound that holds at every moment at once: made by `auditkit.privacy.anytime_bound`.
+
+    Attributes
+    ----------
+    times : tuple of int
+        Numbers of guesses after which the bound was computed, ascending; the last is all of them.
+    running : tuple of float
+        The bound at each of them, never falling; `epsilon` is the last.
+    """
+
+    times: tuple[int, ...] = ()
+    running: tuple[float, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "times": list(self.times), "running": json_ready(self.running)}
+
+
+@dataclass(frozen=True)
 class Condition:
     """One ``--fail-on`` condition and its three-valued outcome (None: the data cannot decide)."""
 

@@ -15,14 +15,17 @@ if TYPE_CHECKING:
     from auditkit.privacy.canaries import Canaries
     from auditkit.privacy.epsilon.bands import score_bound
     from auditkit.privacy.epsilon.bounds import buehler, clopper_pearson, jeffreys, katz_log
+    from auditkit.privacy.epsilon.families import subsampled_gaussian_bound
     from auditkit.privacy.epsilon.one_run import one_run_bound, one_run_fdp_bound
     from auditkit.privacy.epsilon.posterior import EpsilonPosterior, MuPosterior
+    from auditkit.privacy.epsilon.sequential import anytime_bound
     from auditkit.privacy.evidence import Evidence
     from auditkit.privacy.plan import plan_audit
     from auditkit.privacy.saving import save_with_audit
-    from auditkit.results import AuditPlan, DPEstimate, EpsilonBound
+    from auditkit.results import AnytimeBound, AuditPlan, DPEstimate, EpsilonBound
 
 __all__ = [
+    "AnytimeBound",
     "AuditPlan",
     "Canaries",
     "DPEstimate",
@@ -30,6 +33,7 @@ __all__ = [
     "EpsilonPosterior",
     "Evidence",
     "MuPosterior",
+    "anytime_bound",
     "attacks",
     "buehler",
     "clopper_pearson",
@@ -42,9 +46,11 @@ __all__ = [
     "plan_audit",
     "save_with_audit",
     "score_bound",
+    "subsampled_gaussian_bound",
 ]
 
 _HOME = {
+    "AnytimeBound": "auditkit.results",
     "AuditPlan": "auditkit.results",
     "Canaries": "auditkit.privacy.canaries",
     "DPEstimate": "auditkit.results",
@@ -52,6 +58,7 @@ _HOME = {
     "EpsilonPosterior": "auditkit.privacy.epsilon.posterior",
     "Evidence": "auditkit.privacy.evidence",
     "MuPosterior": "auditkit.privacy.epsilon.posterior",
+    "anytime_bound": "auditkit.privacy.epsilon.sequential",
     "buehler": "auditkit.privacy.epsilon.bounds",
     "clopper_pearson": "auditkit.privacy.epsilon.bounds",
     "dp_estimate": "auditkit.privacy.audit",
@@ -62,6 +69,7 @@ _HOME = {
     "plan_audit": "auditkit.privacy.plan",
     "save_with_audit": "auditkit.privacy.saving",
     "score_bound": "auditkit.privacy.epsilon.bands",
+    "subsampled_gaussian_bound": "auditkit.privacy.epsilon.families",
 }
 
 

@@ -25,6 +25,7 @@ from auditkit.privacy.epsilon.bounds import (
     jeffreys,
     katz_log,
 )
+from auditkit.privacy.epsilon.families import subsampled_gaussian_bound
 from auditkit.privacy.epsilon.one_run import (
     detectable_epsilon,
     one_run_bound,
@@ -53,6 +54,7 @@ ALL_METHODS = (
     "bonferroni",
     "one-run-fdp",
     "gaussian",
+    "subsampled-gaussian",
 )
 
 
@@ -97,7 +99,11 @@ def headline_method(evidence: Evidence) -> str:
 
 
 def methods_for(evidence: Evidence, *, delta: float) -> tuple[str, ...]:
-    """All methods that apply, the headline first. Katz knows no delta; splits need two units a class."""
+    """All methods that apply, the headline first. Katz knows no delta; splits need two units a class.
+
+    The subsampled Gaussian family needs the curves of the declared mechanism, which a one-run or independent design
+    with scores may bring.
+    """
     beside: tuple[str, ...]
     if evidence.design == "one-run":
         beside = ("one-run-fdp",)
@@ -107,7 +113,15 @@ def methods_for(evidence: Evidence, *, delta: float) -> tuple[str, ...]:
         beside = ("bonferroni",)
     else:
         beside = ("split", "multisplit", "bonferroni", "gaussian")
-    return (headline_method(evidence), *beside)
+    family = ("subsampled-gaussian",) if _family_applies(evidence, delta) else ()
+    return (headline_method(evidence), *beside, *family)
+
+
+def _family_applies(evidence: Evidence, delta: float) -> bool:
+    if evidence.curves is None or evidence.scores is None or evidence.design == "post-hoc":
+        return False
+    units = min(evidence.n_in or 0, evidence.n_out or 0)
+    return units >= 2 and 0.0 < delta <= float(evidence.curves.deltas[-1])
 
 
 def chosen_methods(evidence: Evidence, inference: Iterable[str] | None, *, delta: float) -> tuple[str, ...]:
@@ -443,6 +457,21 @@ def _one_run_scores(family: str | None) -> Method:
     return run
 
 
+def _subsampled_gaussian(question: Question, _: OperatingPoint | None) -> EpsilonBound:
+    scores, bits, curves = question.evidence.scores, question.evidence.bits, question.evidence.curves
+    assert scores is not None and bits is not None and curves is not None
+    return subsampled_gaussian_bound(
+        scores[bits],
+        scores[~bits],
+        sampling_rate=curves.sampling_rate,
+        steps=curves.steps,
+        delta=question.delta,
+        alpha=question.alpha,
+        seed=question.seed,
+        curves=curves,
+    )
+
+
 _COUNT_METHODS: dict[str, Method] = {
     "buehler": _from_counts(buehler),
     "clopper-pearson": _from_counts(clopper_pearson),
@@ -460,4 +489,5 @@ _SCORE_METHODS: dict[str, Method] = {
     "gaussian": _from_counts(gaussian_bound),
     "one-run": _one_run_scores(None),
     "one-run-fdp": _one_run_scores("gaussian"),
+    "subsampled-gaussian": _subsampled_gaussian,
 }

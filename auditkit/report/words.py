@@ -69,6 +69,8 @@ _METHODS = {
     "split": "threshold chosen on one part, certified on the other",
     "multisplit": "median over several splits",
     "bonferroni": "Bonferroni over all thresholds",
+    "subsampled-gaussian": "subsampled Gaussian curve, exact joint test",
+    "betting": "betting against the claim, valid at any time",
     "bayes-2206.05199": "Bayesian posterior of the error rates",
 }
 
@@ -84,6 +86,9 @@ _BREAKS = {
     "luckiest attack.",
     "unit-mean": "Rows that belong together but carry no common unit count as independent evidence.",
     "gaussian-family": "A mechanism with another curve: bounds labelled with this family do not hold.",
+    "subsampled-gaussian-family": "A sampling rate or number of steps that was not as declared, batches that were not "
+    "Poisson, or noise that is not Gaussian: the bound labelled with this family does not hold.",
+    "sequential-fair-coins": "Memberships that can be foretold from earlier ones: the level is lost.",
     "asymptotic": "Small counts: the bounds labelled approximate may be too high.",
     "posterior-independent-units": "Canaries of one run can interfere: the credible interval may be too "
     "narrow. The bound does not need this.",

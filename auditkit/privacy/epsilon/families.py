@@ -402,7 +402,7 @@ def _ladder_note(curves: SubsampledGaussianCurves, row: int) -> tuple[Note, ...]
         f"every tabulated noise is refuted: less than {curves.sigmas[0]:.3g} was used, and the bound is that of this "
         "noise, the least in the table"
     )
-    return (Note("AK-DP-136", text),)
+    return (Note("AK-DP-130", text),)
 
 
 def _split(values: Floats, random: np.random.Generator) -> tuple[Floats, Floats]:
@@ -434,7 +434,11 @@ def _choose_rule(
     called = (y[corner] * outside.size + (1.0 - x[corner]) * inside.size) / (outside.size + inside.size)
     pooled = np.sort(np.concatenate([inside, outside]))
     place = min(max(round((1.0 - called) * pooled.size), 0), pooled.size - 1)
-    return _Rule(float(pooled[place]), float(weights[slope]))
+    # Where scores are tied the quantile may lie a whole block too low.
+    weight, above = float(weights[slope]), np.searchsorted(pooled, pooled[place], side="right")
+    candidates = [float(pooled[place]), float(pooled[min(int(above), pooled.size - 1)])]
+    worst = [float(np.mean(inside < t)) + weight * float(np.mean(outside >= t)) for t in candidates]
+    return _Rule(candidates[int(np.argmin(worst))], weight)
 
 
 def _expected_level(x: Floats, y: Floats, weights: Floats, sizes: tuple[int, int], alpha: float) -> Floats:
@@ -457,8 +461,8 @@ def _fitted_row(curves: SubsampledGaussianCurves, inside: Floats, outside: Float
     thresholds = descending[places]
     y = np.searchsorted(-descending, -thresholds, side="right") / outside.size
     x = np.searchsorted(np.sort(inside), thresholds) / inside.size
-    misfit = [float(np.sum((curves.trade_off(row, y) - x) ** 2)) for row in range(curves.sigmas.size)]
-    return int(np.argmin(misfit))
+    lines = 1.0 - curves.delta_upper[:, None, :] - np.exp(curves.slopes) * y[:, None]
+    return int(np.argmin(np.sum((np.maximum(lines.max(axis=2), 0.0) - x) ** 2, axis=1)))
 
 
 def _first_refuted(curves: SubsampledGaussianCurves, counts: Counts, weight: float, alpha: float) -> int:
