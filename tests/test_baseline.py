@@ -49,7 +49,7 @@ def test_exchangeable_sets_raise_no_more_alarms_than_the_level(quick):
 @pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(15, 40), (100, 100)])
 def test_exchangeable_sets_long(sizes):
-    assert_level(alarms(200, lambda rng: tuple(draw(rng, n) for n in sizes)))
+    assert_level(alarms(120, lambda rng: tuple(draw(rng, n) for n in sizes)))
 
 
 @pytest.mark.slow
@@ -63,7 +63,7 @@ def test_exchangeable_units_long():
         return sets
 
     found = []
-    for seed in range(200):
+    for seed in range(120):
         (X, y, u), (V, w, v) = make(np.random.default_rng([8, seed]))
         found.append(blind_baseline((X, y), (V, w), units=(u, v), seed=seed))
     assert_level(found)

@@ -258,6 +258,8 @@ def test_different_labels_are_told(sighted):
         ({"members": (np.ones((20, 4)), [3] * 20)}, "AK-AT-003", ("3",)),
         ({"attack": "telepathy"}, "AK-RC-006", ("telepathy", "quantile")),
         ({"attack": ()}, "AK-RC-006", ("at least one",)),
+        ({"attack": None}, "AK-RC-006", ("at least one",)),
+        ({"attack": [["loss"]]}, "AK-RC-006", ("'loss'",)),
         ({"attack": lambda z, y: z}, "AK-RC-006", ("numbers",)),
         ({"attack": lambda z, y: y * np.nan}, "AK-RC-006", ("NaN",)),
         ({"attack": lambda z, y: 1 / 0}, "AK-RC-006", ("ZeroDivisionError",)),
@@ -339,12 +341,12 @@ def test_two_hundred_useless_attacks_claim_nothing(sighted):
 @pytest.mark.slow
 def test_two_hundred_useless_attacks_claim_nothing_long(sighted):
     many = [useless(i) for i in range(200)]
-    assert binomial_tail(positive_bounds(150, 60, many), 150, 0.05) > CHANCE
+    assert binomial_tail(positive_bounds(100, 60, many), 100, 0.05) > CHANCE
 
 
 @pytest.mark.slow
 def test_exchangeable_sets_that_the_model_never_saw_long():
-    assert binomial_tail(positive_bounds(100, 100, ("loss", "logit", "quantile")), 100, 0.05) > CHANCE
+    assert binomial_tail(positive_bounds(80, 100, ("loss", "logit", "quantile")), 80, 0.05) > CHANCE
 
 
 @pytest.mark.slow
@@ -354,13 +356,13 @@ def test_shifted_sets_long():
     The bound is positive only where the shift is; the baseline must have called the design invalid.
     """
     claims = 0
-    for seed in range(60):
+    for seed in range(40):
         rng = np.random.default_rng([15, seed])
         (X, y), (V, w) = draw(rng, 200), draw(rng, 200)
         V[:, 0] += rng.uniform(0.5, 2.0)
         found = Evidence.from_records(lambda b: b[:, :3], (X, y), (V, w), seed=seed)
         claims += bool(dp_estimate(found, delta=1e-5, inference=(), seed=seed).epsilon_lower)
-    assert binomial_tail(claims, 60, 0.05) > CHANCE
+    assert binomial_tail(claims, 40, 0.05) > CHANCE
 
 
 # --- from files

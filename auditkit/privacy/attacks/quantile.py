@@ -106,7 +106,7 @@ def quantile_regression(
     fitted = np.isin(units, fitted_units) & ~members
     if fitted.sum() < _FEWEST:
         raise InputError(
-            f"bits: must leave at least {_FEWEST} non-members to fit the quantile on, not {fitted.sum()}",
+            f"nonmembers: must leave at least {_FEWEST} to fit the quantile on, not {fitted.sum()}",
             id="AK-AT-007",
             hint="give more non-members, or another attack",
         )
