@@ -84,7 +84,7 @@ class Engine(Protocol):
     workers: int
 
     def start(self, function: Function) -> None:
-        """Bring the function to the workers. Called again after a `BrokenExecutor`, it starts afresh."""
+        """Bring the function to the workers; nothing to do for those that have it."""
 
     def submit(self, task: Task) -> Future[Entry]:
         """Call the function on a task; the future fails only with `BrokenExecutor`."""
@@ -124,7 +124,8 @@ def run_tasks(
         error is the result, and the run goes on. With ``engine="processes"`` it must be importable (a
         function of a module, or an object of a module's class).
     engine : {"local", "processes"} or Engine
-        In this process, one after the other; or in worker processes that are started anew (never forked).
+        In this process, one after the other; or in worker processes that are started anew (never forked) and
+        end with the run. An `Engine` that is given goes on living: who made it stops it.
     workers : int, optional
         Processes; by default as many as there are cores.
     journal : Journal, optional
@@ -154,7 +155,7 @@ def run_tasks(
     """
     if len({task.id for task in tasks}) != len(tasks):
         raise InputError("tasks: must have ids that differ", id="AK-EN-010")
-    chosen = _engine(engine, workers)
+    chosen = make_engine(engine, workers)
     done = {} if journal is None else journal.entries()
     waiting = [task for task in tasks if task.id not in done]
     resumed = len(tasks) - len(waiting)
@@ -170,7 +171,8 @@ def run_tasks(
                 if progress:
                     progress(phase, count, len(tasks))
         finally:
-            chosen.stop()
+            if chosen is not engine:
+                chosen.stop()
     return Run(tuple(done[task.id] for task in tasks), resumed, loop.repeated)
 
 
@@ -219,7 +221,11 @@ class _Loop:
                 else:
                     yield task, future.result()
             self.repeated += len(suspects)
-            self.engine.start(self.function)
+            self._restart()
+
+    def _restart(self) -> None:
+        self.engine.stop()
+        self.engine.start(self.function)
 
     def _alone(self, task: Task) -> Entry:
         for left in reversed(range(self.retries)):
@@ -227,7 +233,7 @@ class _Loop:
                 return self.engine.submit(task).result()
             except BrokenExecutor:
                 self.repeated += bool(left)
-                self.engine.start(self.function)
+                self._restart()
         return Entry(None, "its worker process died each time (killed, crashed, or out of memory)")
 
 
@@ -262,6 +268,7 @@ class ProcessEngine:
     def __init__(self, workers: int):
         self.workers = workers
         self._pool: ProcessPoolExecutor | None = None
+        self._function: Function | None = None
 
     def start(self, function: Function) -> None:
         """Start the workers and wait until one of them has loaded the function.
@@ -271,6 +278,8 @@ class ProcessEngine:
         InputError
             AK-EN-012 when the function cannot be sent, AK-EN-013 when it cannot be loaded there.
         """
+        if self._pool is not None and function is self._function:
+            return
         try:
             sent = pickle.dumps(function)
         except Exception as error:
@@ -280,6 +289,7 @@ class ProcessEngine:
                 hint="define it at the top level of a module, or use engine='local'",
             ) from None
         self.stop()
+        self._function = function
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(
             self.workers, mp_context=context, initializer=_begin, initargs=(sent,)
@@ -313,7 +323,8 @@ class ProcessEngine:
         self._pool = None
 
 
-def _engine(engine: str | Engine, workers: int | None) -> Engine:
+def make_engine(engine: str | Engine, workers: int | None = None) -> Engine:
+    """The engine of a name, or the given one; AK-EN-011 and 014 for what is neither."""
     if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
         raise InputError(
             f"workers: must be a whole number of at least 1, not {show(repr(workers))}", id="AK-EN-011"

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from auditkit.engine.journal import Entry, Journal
-from auditkit.engine.runner import Engine, Progress, Task, run_tasks, task_seed
+from auditkit.engine.runner import Engine, Progress, Task, make_engine, run_tasks, task_seed
 from auditkit.errors import InputError, show
 from auditkit.privacy.epsilon._bound_inputs import seed as check_seed
 
@@ -204,8 +204,13 @@ def run_trainings(
 
     def go(seed: int, book: Journal | None) -> TrainingRuns:
         plan = _plan(data, others, settings, seed)
-        crew = _Crew(_OneTraining(train, plan, signal), seed, models, engine, workers, book, tell)
-        return crew.train(design, choose, signal is None and _is_classes(data[1]))
+        place = make_engine(engine, workers)
+        crew = _Crew(_OneTraining(train, plan, signal), seed, models, place, book, tell)
+        try:
+            return crew.train(design, choose, signal is None and _is_classes(data[1]))
+        finally:
+            if place is not engine:
+                place.stop()
 
     if journal is None:
         return go(drawn, None)
@@ -221,8 +226,7 @@ class _Crew:
     call: _OneTraining
     seed: int
     models: int
-    engine: str | Engine
-    workers: int | None
+    engine: Engine
     book: Journal | None
     tell: Progress | None
 
@@ -251,7 +255,6 @@ class _Crew:
             tasks,
             self.call,
             engine=self.engine,
-            workers=self.workers,
             journal=self.book,
             progress=self.tell and partial(self._tell, start),
             phase=_PHASE,

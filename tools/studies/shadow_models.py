@@ -8,6 +8,7 @@ A network 64-128-10 is trained by Adam on scikit-learn's digits; challenges are 
 from __future__ import annotations
 
 import argparse
+import resource
 import time
 
 import numpy as np
@@ -29,6 +30,12 @@ def train(X, y, seed):
     return network
 
 
+def cpu_seconds() -> float:
+    """Of this process and of the workers that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used)
+
+
 def main() -> None:
     """Run both designs with the given engine and print seconds and bounds."""
     from sklearn.datasets import load_digits
@@ -46,20 +53,29 @@ def main() -> None:
     X, y = load_digits(return_X_y=True)
     X = X / 16
     for design in given.designs.split(","):
-        bounds, seconds = [], []
+        bounds, seconds, cpu = [], [], []
         for seed in range(given.seeds):
-            start = time.perf_counter()
+            start, before = time.perf_counter(), cpu_seconds()
             evidence = Evidence.from_training(
                 train, X, y, models=given.models, attack=given.attack.split(","), design=design,
                 engine=given.engine, workers=given.workers, seed=seed,
             )  # fmt: skip
             seconds.append(time.perf_counter() - start)
+            cpu.append(cpu_seconds() - before)
             answer = dp_estimate(evidence, delta=1e-5, seed=seed, inference=())
             bounds.append((answer.epsilon_lower, answer.detectable_epsilon))
-            print(design, seed, f"{seconds[-1]:.1f} s", bounds[-1], evidence.counts, flush=True)
+            print(
+                design,
+                seed,
+                f"{seconds[-1]:.1f} s ({cpu[-1]:.1f} of CPU)",
+                bounds[-1],
+                evidence.counts,
+                flush=True,
+            )
         shown = np.array(bounds)
         print(
-            f"| {design} | {given.attack} | {given.engine}, {given.workers} | {np.mean(seconds):.1f} | "
+            f"| {design} | {given.attack} | {given.engine}, {given.workers} | "
+            f"{np.mean(seconds):.1f} | {np.mean(cpu):.1f} | "
             f"{shown[:, 0].mean():.2f} ({shown[:, 0].min():.2f} to {shown[:, 0].max():.2f}) | {shown[0, 1]:.2f} |"
         )
 
