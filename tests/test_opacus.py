@@ -361,6 +361,8 @@ def failed_tests(trace: opacus.Trace) -> set[str]:
 def test_a_run_that_does_what_it_declares_fits(mode):
     trace, _ = traced(mode=mode)
     assert failed_tests(trace) == set()
+    if mode == "hooks":
+        assert trace.mechanism_fit(delta=1e-5).status == "consistent"
 
 
 def test_the_fit_names_noise_clipping_and_sampling():
