@@ -55,7 +55,8 @@ def test_a_training_with_opacus_is_audited_from_its_files(epsilon, tmp_path, cap
     assert printed.exit_code == 0, printed.stderr
     found = json.loads(printed.stdout)
     assert found["claimed_epsilon"] == epsilon
-    assert found["verdict"]["status"] == "pass"  # the training does what it claims
+    # The training does what it claims; with 1,000 canaries not even a perfect attack could contradict 10.
+    assert found["verdict"]["status"] == ("undecided" if epsilon == 10 else "pass")
     lower = {estimate["name"]: estimate["lower"] for estimate in found["estimates"]}
     assert lower["epsilon"] <= lower["epsilon_subsampled_gaussian"] <= epsilon
     statuses = {check["id"]: check["status"] for check in found["checks"]}
