@@ -32,7 +32,7 @@ _FORMAT = "auditkit/subsampled-gaussian-curves/1"
 _KEYS = ("format", "sampling_rate", "steps", "sigmas", "slopes", "delta_upper", "deltas", "epsilon_lower")
 _SIGMAS = 220
 _SLOPES = 75
-_STEEPEST = (-8.0, 14.0)
+_FLATTEST, _STEEPEST = -8.0, 14.0
 _EPSILONS = (0.2, 20.0)
 _DELTAS = tuple(10.0**-k for k in range(8, 1, -1))
 _PROBED = 48  # noises at which the ladder of epsilons is laid out
@@ -110,7 +110,7 @@ class SubsampledGaussianCurves:
         settings = privacy_loss._mechanism(1.0, sampling_rate, steps)
         given = [delta] if isinstance(delta, int | float) else list(delta)
         deltas = np.unique([*(privacy_loss._positive_delta(value) for value in given), *_DELTAS])
-        slopes = _round_up(np.sinh(np.linspace(*np.arcsinh(_STEEPEST), _SLOPES)))
+        slopes = _round_up(np.sinh(np.linspace(math.asinh(_FLATTEST), math.asinh(_STEEPEST), _SLOPES)))
         sigmas = _ladder(settings.rate, settings.steps, float(deltas[np.searchsorted(deltas, min(given))]))
         rows = [
             privacy_loss.table_row(settings._replace(sigma=float(sigma)), slopes, deltas) for sigma in sigmas

@@ -498,30 +498,49 @@ def _log_sum(values: Floats) -> float:
     return top + math.log(float(np.exp(values - top).sum()))
 
 
-def _delta_bound(composed: _Composed, epsilons: Floats, *, upper: bool) -> Floats:
+class _Sums(NamedTuple):
+    """Sums from each place of the window to its end: of masses and of ones, under both exponential weights."""
+
+    mass_first: Floats
+    mass_second: Floats
+    first: Floats
+    second: Floats
+    floor: float
+
+
+def _sums(composed: _Composed) -> _Sums:
+    floor = (
+        composed.centre - 600.0 / composed.tilt
+    )  # below it exponentials overflow; delta falls with epsilon
+    grid = np.maximum(composed.losses, floor) - composed.centre
+    first = np.exp((1.0 - composed.tilt) * grid)
+    second = np.exp(-composed.tilt * grid)
+
+    def from_above(values: Floats) -> Floats:
+        return np.append(np.cumsum(values[::-1])[::-1], 0.0)
+
+    return _Sums(
+        from_above(composed.mass * first),
+        from_above(composed.mass * second),
+        from_above(first),
+        from_above(second),
+        floor,
+    )
+
+
+def _delta_bound(composed: _Composed, sums: _Sums, epsilons: Floats, *, upper: bool) -> Floats:
     """Upper or lower bound of delta at each epsilon.
 
     delta(eps) = sum over losses l > eps of mass(l) (1 - e^(eps - l)) under the law of the first measure. Every weight
     is at most its value without the bracket, which bounds what errors of the masses can do.
     """
-    floor = (
-        composed.centre - 600.0 / composed.tilt
-    )  # below it exponentials overflow; delta falls with epsilon
-    too_low = epsilons < floor
-    epsilons = np.maximum(epsilons, floor)
-    grid = np.maximum(composed.losses, floor) - composed.centre
-    first = np.exp((1.0 - composed.tilt) * grid)
-    second = np.exp(-composed.tilt * grid)
+    too_low = epsilons < sums.floor
+    epsilons = np.maximum(epsilons, sums.floor)
     place = np.searchsorted(composed.losses, epsilons, side="right")
-
-    def from_above(values: Floats) -> Floats:
-        return np.append(np.cumsum(values[::-1])[::-1], 0.0)[place]
-
     moved = np.exp(np.minimum(epsilons - composed.centre, 700.0))
-    gain, loss = from_above(composed.mass * first), moved * from_above(composed.mass * second)
-    size = float(composed.mass.size)
-    rounding = 4.0 * _UNIT * size * (np.abs(gain) + np.abs(loss))
-    error = composed.noise * np.maximum(from_above(first) - moved * from_above(second), 0.0) + rounding
+    gain, loss = sums.mass_first[place], moved * sums.mass_second[place]
+    rounding = 4.0 * _UNIT * composed.mass.size * (np.abs(gain) + np.abs(loss))
+    error = composed.noise * np.maximum(sums.first[place] - moved * sums.second[place], 0.0) + rounding
     # Weights of masses above epsilon: 1 at most for tilt 1, else those at epsilon or at the window's end.
     steepest = np.exp((1.0 - composed.tilt) * (np.maximum(epsilons, composed.losses[0]) - composed.centre))
     scale = math.exp(composed.log_scale + composed.centre)
@@ -581,21 +600,30 @@ def _crossing(ratio: _Discrete, steps: int, delta: float, *, upper: bool) -> flo
     composed = _compose(ratio, steps, _tilt(ratio, steps, delta)) or _compose(ratio, steps, 1.0)
     if composed is None:
         return math.inf if upper else 0.0
-    return _crossing_of(composed, delta, upper=upper)
+    return float(_crossings(composed, np.array([delta]), upper=upper)[0])
 
 
-def _crossing_of(composed: _Composed, delta: float, *, upper: bool) -> float:
-    grid = np.concatenate([[max(0.0, composed.losses[0])], composed.losses[composed.losses > 0.0]])
-    for _ in range(2):
-        bound = _delta_bound(composed, grid, upper=upper)
-        fallen = bound <= delta
-        if not fallen.any():
-            return math.inf if upper else float(grid[-1])
-        place = int(np.argmax(fallen))
-        if place == 0:
-            return float(grid[0]) if upper or grid[0] == 0.0 else 0.0
-        grid = np.linspace(grid[place - 1], grid[place], 129)
-    return float(grid[place] if upper else grid[place - 1])
+def _crossings(composed: _Composed, deltas: Floats, *, upper: bool) -> Floats:
+    """For each delta the place on the losses where the bound has fallen to it (upper) or is still above it (lower)."""
+    sums = _sums(composed)
+    losses = np.concatenate([[max(0.0, composed.losses[0])], composed.losses[composed.losses > 0.0]])
+    coarse = _delta_bound(composed, sums, losses, upper=upper)
+
+    def crossing(delta: float) -> float:
+        grid, bound = losses, coarse
+        for last in (False, True):
+            fallen = bound <= delta
+            place = int(np.argmax(fallen))
+            if not fallen[place]:
+                return math.inf if upper else float(grid[-1])
+            if place == 0:
+                return float(grid[0]) if upper or grid[0] == 0.0 else 0.0
+            if not last:
+                grid = np.linspace(grid[place - 1], grid[place], 129)
+                bound = _delta_bound(composed, sums, grid, upper=upper)
+        return float(grid[place] if upper else grid[place - 1])
+
+    return np.array([crossing(float(delta)) for delta in deltas])
 
 
 def _tilt(ratio: _Discrete, steps: int, delta: float) -> float:
@@ -640,7 +668,7 @@ def _composed_curve(mechanism: _Mechanism, epsilons: Floats, direction: str, *, 
         ratios = _discretise(mechanism, _spacing(mechanism, refinement), 1e-14 / mechanism.steps, upper=upper)
         composed = _compose(ratios[DIRECTIONS.index(direction)], mechanism.steps, 1.0)
         if composed is not None:
-            return _delta_bound(composed, epsilons, upper=upper)
+            return _delta_bound(composed, _sums(composed), epsilons, upper=upper)
     return np.full_like(epsilons, 1.0 if upper else 0.0)
 
 
@@ -656,10 +684,8 @@ def table_row(mechanism: _Mechanism, slopes: Floats, deltas: Floats) -> tuple[Fl
     upper = _compose(_discretise(mechanism, spacing, cut, upper=True)[0], mechanism.steps, 1.0)
     lower = _compose(_discretise(mechanism, spacing, cut, upper=False)[0], mechanism.steps, 1.0)
     return (
-        np.ones_like(slopes) if upper is None else _delta_bound(upper, slopes, upper=True),
-        np.zeros_like(deltas)
-        if lower is None
-        else np.array([_crossing_of(lower, float(delta), upper=False) for delta in deltas]),
+        np.ones_like(slopes) if upper is None else _delta_bound(upper, _sums(upper), slopes, upper=True),
+        np.zeros_like(deltas) if lower is None else _crossings(lower, deltas, upper=False),
     )
 
 

@@ -68,9 +68,11 @@ def anytime_bound(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from auditkit.privacy.epsilon.sequential import anytime_bound
-    >>> round(anytime_bound([1, 0] * 50, [1, 0] * 50, delta=1e-5).epsilon, 2)
-    2.4
+    >>> coins = np.random.default_rng(0).random(100) < 0.5
+    >>> round(anytime_bound(coins, coins, delta=1e-5).epsilon, 2)
+    2.96
     """
     size = int(np.asarray(guesses).size)
     if size == 0:
