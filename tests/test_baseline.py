@@ -43,7 +43,7 @@ def assert_level(found):
 
 
 def test_exchangeable_sets_raise_no_more_alarms_than_the_level(quick):
-    assert_level(alarms(40, lambda rng: (draw(rng, 40), draw(rng, 25))))
+    assert_level(alarms(30, lambda rng: (draw(rng, 40), draw(rng, 25))))
 
 
 @pytest.mark.slow

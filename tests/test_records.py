@@ -330,7 +330,7 @@ def useless(index):
 
 def test_two_hundred_useless_attacks_claim_nothing(sighted):
     many = [useless(i) for i in range(200)]
-    assert binomial_tail(positive_bounds(12, 60, many), 12, 0.05) > CHANCE
+    assert binomial_tail(positive_bounds(8, 60, many), 8, 0.05) > CHANCE
     rng = np.random.default_rng(14)
     members, others = draw(rng, 60), draw(rng, 60)
     found = Evidence.from_records(lambda b: b[:, :3], members, others, attack=many, seed=0)
