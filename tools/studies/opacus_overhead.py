@@ -5,7 +5,7 @@ thread from the first to the last step: the median over rounds of its ratio to a
 before or after. Accuracy is that of held-out digits; trainings with and without canaries share data, weights, batches
 and noise, so that the difference is paired.
 
-Usage: python tools/studies/opacus_overhead.py [--rounds 11] [--seeds 20]
+Usage: python tools/studies/opacus_overhead.py [--rounds 15] [--seeds 20]
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def accuracy(seeds: int, sigma: float) -> None:
 def main() -> None:
     """Run both parts."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--rounds", type=int, default=11)
+    options.add_argument("--rounds", type=int, default=15)
     options.add_argument("--seeds", type=int, default=20)
     chosen = options.parse_args()
     torch.set_num_threads(1)
