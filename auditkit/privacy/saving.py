@@ -109,7 +109,7 @@ def save_with_audit(
         commitment=_commitment(groups[0], trace, canaries),
         claimed=claimed,
         versions=_versions(),
-        mechanism=None if trace is None else trace.summary().to_dict(),
+        mechanism=_mechanism(trace, claimed),
         curves=_curves(claimed),
     )
     write_atomically(path, weights)
@@ -154,7 +154,7 @@ def _claimed(trace: Trace | None, claim: float | None, delta: float | None) -> d
     declared = {} if trace is None else trace.declared(delta)
     return {
         **{
-            key: _constant(declared.get(key))
+            key: declared.get(key)
             for key in ("sigma", "sampling_rate", "steps", "clip", "sampler")
         },
         "epsilon": declared.get("epsilon") if claim is None else claim,
@@ -162,9 +162,11 @@ def _claimed(trace: Trace | None, claim: float | None, delta: float | None) -> d
     }
 
 
-def _constant(value: Any) -> Any:
-    """None in place of a list with one value a step: no single number was declared."""
-    return None if isinstance(value, list) else value
+def _mechanism(trace: Trace | None, claimed: dict[str, Any]) -> dict[str, Any] | None:
+    """The statistics of the trace; None where a parameter changed over the steps, so that none can be fitted."""
+    if trace is None or None in (claimed["sigma"], claimed["sampling_rate"], claimed["clip"]):
+        return None
+    return trace.summary().to_dict()
 
 
 def _commitment(group: Group, trace: Trace | None, canaries: Canaries | None) -> str | None:
