@@ -175,9 +175,9 @@ def test_a_training_that_ignores_the_records_shows_nothing(attack):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("attack", ["lira", "lira-offline", "logit"])
+@pytest.mark.parametrize("attack", ["lira", "logit"])
 def test_a_training_that_ignores_the_records_shows_nothing_long(attack):
-    check_null(1000, attack)
+    check_null(300, attack)
 
 
 def check_one_run_null(seeds):
@@ -194,7 +194,7 @@ def test_a_training_that_ignores_the_records_shows_nothing_in_one_run():
 
 @pytest.mark.slow
 def test_a_training_that_ignores_the_records_shows_nothing_in_one_run_long():
-    check_one_run_null(400)
+    check_one_run_null(100)
 
 
 def check_gaussian(noise, seeds, least):
@@ -214,7 +214,7 @@ def test_bounds_of_the_gaussian_mechanism_stay_below_its_epsilon(noise, least):
 @pytest.mark.slow
 @pytest.mark.parametrize(("noise", "least"), [(1.0, 0.25), (0.4, 1.2)])
 def test_bounds_of_the_gaussian_mechanism_stay_below_its_epsilon_long(noise, least):
-    check_gaussian(noise, 300, least)
+    check_gaussian(noise, 150, least)
 
 
 def check_randomised_response(epsilon, seeds):
@@ -231,7 +231,7 @@ def test_bounds_of_randomised_response_stay_below_its_epsilon():
 @pytest.mark.slow
 @pytest.mark.parametrize("epsilon", [0.5, 1.5])
 def test_bounds_of_randomised_response_stay_below_its_epsilon_long(epsilon):
-    check_randomised_response(epsilon, 1000)
+    check_randomised_response(epsilon, 300)
 
 
 @pytest.mark.slow
@@ -247,10 +247,10 @@ def test_failures_that_depend_on_the_record_do_not_make_a_false_claim():
 
     alone = (GIVEN[0][5:6], GIVEN[1][5:6])
     bounds = []
-    for seed in range(400):
+    for seed in range(200):
         with contextlib.suppress(InputError):  # too many failures: nothing is claimed
             bounds.append(bound(audit(train, seed, challenge=alone)))
-    assert len(bounds) > 300
+    assert len(bounds) > 150
     assert not too_many(sum(b > math.log(0.3 / 0.2) for b in bounds), len(bounds))
 
 
@@ -287,22 +287,26 @@ def test_bands_allow_for_every_threshold():
 
 
 def test_a_run_that_raises_is_counted_and_the_audit_goes_on(tmp_path):
-    calls = []
+    def failing():
+        calls = []
 
-    def train(X, y, seed):
-        calls.append(seed)
-        if len(calls) in (3, 30, 40):
-            raise ValueError("exploded")
-        return noisy_sum(0.01)(X, y, seed)
+        def train(X, y, seed):
+            calls.append(seed)
+            if len(calls) in (3, 30, 35, 40, 45, 50):
+                raise ValueError("exploded")
+            return noisy_sum(0.01)(X, y, seed)
 
-    evidence = audit(train, 1)
+        return train
+
+    evidence = audit(failing(), 1)
     check = {c.id: c for c in evidence.checks}["training-runs"]
-    assert (check.status, check.details["failed"], check.details["failed_certified"]) == ("warn", 3, 2)
-    assert "3 of 64" in check.text
+    assert (check.status, check.details["failed"], check.details["failed_certified"]) == ("warn", 6, 5)
+    assert "6 of 64" in check.text
     assert "exploded" in check.text
-    counts = evidence.counts
-    assert counts.tp + counts.fn == counts.fp + counts.tn == 24
-    assert (counts.fn, counts.fp) in {(0, 0), (1, 0), (2, 0)}
+    bands = audit(failing(), 1, rule="bands")
+    missed = int(np.count_nonzero(bands.bits & np.isneginf(bands.scores)))
+    assert 0 < missed < 5, "some failed with the record and some without"
+    assert evidence.counts.to_dict() == {"tp": 24 - missed, "fn": missed, "fp": 0, "tn": 24}
     answer = dp_estimate(evidence, delta=DELTA, seed=1)
     assert any(note.id == "check-training-runs" for note in answer.warnings)
     answer.to_html(tmp_path / "report.html")
