@@ -1,6 +1,7 @@
 """A training with Opacus on scikit-learn's digits that leaves its own audit beside the model.
 
-Three lines are added to an ordinary script: the import, `attach` before the first step, `save_with_audit` at the end. Then
+Three lines are added to an ordinary script: the import, `attach` before the first step, `save_with_audit` at the end.
+Then
 
     auditkit dp-estimate model.pt
 
@@ -87,11 +88,8 @@ def train(
             optimizer.step()
     with torch.no_grad():
         accuracy = (private(test_images).argmax(1) == test_labels).double().mean().item()
-    print(
-        f"trained: test accuracy {accuracy:.3f}, Opacus accounts for epsilon {engine.get_epsilon(DELTA):.2f}"
-    )
     path = folder / name
-    save_with_audit(private, path, trace=trace, delta=DELTA)  # added line 3
+    save_with_audit(private, path, trace=trace, claimed_epsilon=epsilon, delta=DELTA)  # added line 3
     return Trained(path, accuracy)
 
 

@@ -1,9 +1,9 @@
 """What a training trace cannot see: the divisor that Opacus takes from the number of records.
 
-The noise of DP-SGD is accounted for before the noisy sum is divided by the expected batch size. Opacus 1.0 to 1.6 computes
-that size as ``int(len(dataset) / len(loader))``, so that one record more or less can change the scale of what is
-published, noise included (open reports 571 and 819 of Opacus). Retraining shows it: the very same step is run hundreds of
-times, with and without one record, and the attack looks at nothing but the size of the weights.
+The noise of DP-SGD is accounted for before the noisy sum is divided by the expected batch size. Opacus 1.0 to 1.6
+computes that size as ``int(len(dataset) / len(loader))``, so that one record more or less can change the scale of what
+is published, noise included (open reports 571 and 819 of Opacus). Retraining shows it: the very same step is run
+hundreds of times, with and without one record, and the attack looks at nothing but the size of the weights.
 
 Usage: python examples/opacus_normalisation.py
 """

@@ -320,6 +320,25 @@ def test_near_pairs_agree_with_all_distances(n, d, radius, seed):
 
 
 @settings(max_examples=40, deadline=None)
+@given(st.integers(1, 30), st.integers(1, 3), st.integers(0, 10**6))
+def test_of_units_near_each_other_those_drawn_first_stay(n, size, seed):
+    rng = np.random.default_rng(seed)
+    X = rng.integers(0, 2 * n, (n * size, 1)).astype(float)
+    units = np.split(rng.permutation(n * size), n)
+    stays = []
+    for rows in units:
+        others = [X[u] for u, stay in zip(units, stays, strict=False) if stay]
+        stays.append(all(np.abs(X[rows] - other.T).min() > 1 for other in others))
+    assert make._apart(X, units, 1.0) == stays
+
+
+def test_noise_never_repeats_an_ordinary_record():
+    corners = np.array([[i & 1, i & 2, i & 4] for i in range(8)], bool)
+    made = make.make_noise(corners[:6], 2, 0.0, np.random.default_rng(0))
+    assert {tuple(row) for row in made.tolist()} == {tuple(row) for row in corners[6:].tolist()}
+
+
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 14), st.integers(0, 14)), max_size=15))
 def test_merged_units_are_connected_components(pairs):
     unit = np.arange(15)
@@ -355,7 +374,7 @@ def test_digests_are_of_type_shape_values_and_label():
 @pytest.mark.parametrize("kind", KINDS)
 def test_tampered_coins_are_found(kind):
     canaries = planted(kind)
-    assert [c.status for c in canaries.checks(canaries.arrays())] == ["pass", "pass"]
+    assert [c.status for c in canaries.checks(canaries.arrays(), baseline=False)] == ["pass", "pass"]
     flipped = canaries.member.copy()
     flipped[[3, 17]] ^= True
     changed = replace(canaries, member=flipped)
@@ -363,7 +382,7 @@ def test_tampered_coins_are_found(kind):
     assert check.status == "fail"
     assert check.details["canaries_that_differ"] == 2
     scores = {"loss": np.random.default_rng(0).normal(size=60)}
-    result = dp_estimate(changed.evidence(scores), delta=DELTA, seed=1)
+    result = dp_estimate(changed.evidence(scores, baseline=False), delta=DELTA, seed=1)
     assert result.verdict.status == "invalid-design"
     assert result.epsilon_lower is None
 
@@ -411,6 +430,29 @@ def test_a_commitment_fixes_everything_and_tells_nothing():
         assert "commitment" in check.text
 
 
+def test_a_manifest_tosses_the_same_coins_again(tmp_path):
+    from auditkit.io.manifest import Attack, Manifest, write_manifest
+
+    X, y = toy()
+    names = np.random.default_rng(0).permutation(100)[np.arange(200) // 2]
+    canaries = Canaries.plant(X, y, m=60, unit=names, seed=3, near=0)
+    (tmp_path / "model.pt").write_bytes(b"weights")
+    manifest = Manifest(
+        model_sha256=hashlib.sha256(b"weights").hexdigest(),
+        model_bytes=7,
+        created="2026-01-01T00:00:00+00:00",
+        groups=(canaries.group({"loss": np.arange(120.0)}),),
+        attacks=(Attack(0, "loss"),),
+        adjacency=canaries.adjacency,
+        seed=canaries.seed,
+        commitment=canaries.commitment,
+    )
+    write_manifest(manifest, tmp_path / "model.pt.audit")
+    evidence = Evidence.from_manifest(tmp_path / "model.pt.audit")
+    assert evidence.n_units == 60
+    assert {c.id: c.status for c in evidence.checks}["coins"] == "pass"
+
+
 # Files
 
 
@@ -424,7 +466,7 @@ def test_a_file_brings_everything_back(kind, tmp_path):
         assert (one is None and two is None) or (np.array_equal(one, two) and one.dtype == two.dtype)
     for name in ("kind", "rows", "seed", "salt", "near", "record_sha256", "commitment", "keep_originals"):
         assert getattr(canaries, name) == getattr(again, name)
-    assert [c.status for c in again.checks(canaries.arrays())] == ["pass", "pass"]
+    assert [c.status for c in again.checks(canaries.arrays(), baseline=False)] == ["pass", "pass"]
     assert rows_of(*again.arrays(toy())) == rows_of(*canaries.arrays())
     refused("AK-CA-009", again.arrays, "base")
 
@@ -458,6 +500,10 @@ def test_damaged_files_are_refused(tmp_path):
     for damage in cases:
         damage()
         refused("AK-CA-011", lambda: Canaries.load(path), "canaries.npz")
+    planted("label").save(path)
+    arrays = dict(np.load(path))
+    written(y_other=np.full(60, np.nan))
+    refused("AK-CA-011", lambda: Canaries.load(path), "finite")
     # every flipped byte gives either the same canaries or one line
     for place in range(0, len(data), max(1, len(data) // 150)):
         path.write_bytes(data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :])
@@ -597,6 +643,29 @@ def test_a_forest_gives_its_mislabelled_canaries_away():
     assert result.verdict.status == "fail"
     assert {k: c.status for k, c in result.checks.items()}["coins"] == "pass"
     assert result.checks["canary-records"].status == "pass"
+    assert result.checks["blind-baseline"].status == "pass"
+
+
+def test_coins_that_look_at_the_records_are_found_by_the_blind_baseline():
+    X, y = digits()
+    canaries = Canaries.plant(X, y, m=200, seed=0)
+    brightness = canaries.X.sum(axis=1)
+    crooked = replace(canaries, member=brightness > np.median(brightness))
+    assert crooked.verify_blindness().status == "fail"
+    assert replace(canaries, member=np.ones(200, bool)).verify_blindness().status == "not-run"
+    named = Canaries.plant(toy()[0], toy()[1].astype(str), m=100, seed=1)
+    assert named.verify_blindness().status == "pass"
+
+
+def test_one_odd_p_value_warns_only(monkeypatch):
+    from auditkit.privacy import baseline
+    from auditkit.results import Check
+
+    for p_value, status in ((5e-3, "warn"), (2e-5, "fail")):
+        details = {"p_value": p_value, "auc": 0.61}
+        found = Check("blind-baseline", "fail", "told apart", details)
+        monkeypatch.setattr(baseline, "blind_baseline", lambda *a, found=found, **k: found)
+        assert planted().verify_blindness().status == status
 
 
 def test_a_forest_gives_label_canaries_away():
@@ -617,7 +686,7 @@ def test_twenty_rows_that_share_a_coin_count_once():
     group = canaries.group({"loss": np.arange(1200.0)})
     evidence = Evidence.from_scores(group.scores["loss"], group.bits, unit=group.unit, design="one-run")
     assert (evidence.n_units, evidence.n_rows, evidence.largest_unit) == (60, 1200, 20)
-    perfect = canaries.evidence({"loss": canaries.member.astype(float)})
+    perfect = canaries.evidence({"loss": canaries.member.astype(float)}, baseline=False)
     result = dp_estimate(perfect, delta=0.0, seed=1)
     # 60 coins, a quarter of them spent on thresholds: 45 right guesses show at most log(p/(1-p)), p^45 = .05
     p = 0.05 ** (1 / 45)
@@ -752,7 +821,7 @@ def test_a_network_is_scored_by_its_logits_and_its_initial_weights():
     initial = {k: v.clone() for k, v in net.state_dict().items()}
     data = canaries.dataset(torch.utils.data.TensorDataset(torch.tensor(X / 16), torch.tensor(y)))
     loader = torch.utils.data.DataLoader(data, batch_size=128, shuffle=True, generator=generator)
-    optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
     for _ in range(25):
         for x, label in loader:
             optimizer.zero_grad()
@@ -761,5 +830,8 @@ def test_a_network_is_scored_by_its_logits_and_its_initial_weights():
     first = torch.nn.Sequential(torch.nn.Linear(64, 256), torch.nn.ReLU(), torch.nn.Linear(256, 10))
     first.load_state_dict(initial)
     scores = canaries.score(net, initial=first)
-    assert dp_estimate(canaries.evidence(scores, train=data), delta=DELTA, seed=1).epsilon_lower > 1
+    assert (
+        dp_estimate(canaries.evidence(scores, train=data, baseline=False), delta=DELTA, seed=1).epsilon_lower
+        > 1
+    )
     torch.set_rng_state(torch_state)

@@ -7,6 +7,7 @@ import inspect
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -870,11 +871,14 @@ def test_the_example_in_the_help_runs(verb):
     import shlex
 
     save("canaries.npz", **scores(600))
-    Path("model.pt").write_bytes(b"weights")
+    demo = Path(auditkit.__file__).parent / "demo"
+    for name in ("model.pt", "model.pt.audit"):
+        shutil.copyfile(demo / name, name)
     example = run(verb, "--help").stdout.split("Example:")[1].split("Options:")[0].replace("\\\n", " ")
-    words = shlex.split(example)
-    assert words[0] == "auditkit"
-    assert run(*words[1:]).exit_code in (0, 1)
+    for line in example.strip().splitlines():
+        words = shlex.split(line)
+        assert words[0] == "auditkit"
+        assert run(*words[1:]).exit_code in (0, 1)
 
 
 def test_version():

@@ -193,7 +193,20 @@ def test_members_and_nonmembers_of_a_real_network():
 def test_a_training_function_is_retrained():
     Path("t.py").write_text(NETWORK)
     save_records("data.npz", 60, 1)
-    options = ("--train", "t.py:train", "--data", "data.npz", "--models", "64", "--delta", "1e-5", "--seed", "3")
+    options = (
+        "--train",
+        "t.py:train",
+        "--data",
+        "data.npz",
+        "--models",
+        "64",
+        "--delta",
+        "1e-5",
+        "--seed",
+        "3",
+    )
+    refused(run("dp-estimate", *options), "--train: must depend on its seed")
+    options += ("--deterministic",)
     result = run("dp-estimate", *options, "--journal", "j", "--format", "json")
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)

@@ -130,6 +130,7 @@ FORBIDDEN = {
     "auditkit/errors.py": ("auditkit",),
     "auditkit/runtime.py": ("auditkit.privacy", "auditkit.report", "auditkit.cli", "auditkit.io"),
     "auditkit/io": ("auditkit.privacy", "auditkit.report", "auditkit.cli"),
+    "auditkit/engine": ("auditkit.privacy", "auditkit.report", "auditkit.cli", "auditkit.io"),
     "auditkit/privacy/epsilon": (
         *("auditkit.cli", "auditkit.report", "auditkit.io", "auditkit.engine"),
         *("auditkit.privacy.audit", "auditkit.privacy.evidence", "auditkit.privacy.checks"),

@@ -1,8 +1,9 @@
 """Every command in the README and the docs is run, and prints what the page shows.
 
 Fenced blocks marked ``console`` are terminal sessions: lines that start with ``$ `` are run, all of a page in one
-folder that at first holds nothing but a link to `examples`; the other lines are what must be printed (``...`` stands for any text, alone on a line
-for any lines; ``[exit N]`` for the exit status). A block marked ``python`` with ``>>>`` is a doctest.
+folder that at first holds nothing but a link to `examples`; the other lines are what must be printed (``...`` stands
+for any text, alone on a line for any lines; ``[exit N]`` for the exit status). A block marked ``python`` with ``>>>``
+is a doctest.
 """
 
 from __future__ import annotations

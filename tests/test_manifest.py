@@ -284,6 +284,11 @@ def test_coins_are_fair_and_of_their_kind():
     assert np.array_equal(coins[:1000], toss_coins(1, "mislabel", 1000))
 
 
+def test_coins_never_change():
+    """A manifest's coins are tossed again years later: these are of seed 1, first written in 2026."""
+    assert "".join(map(str, toss_coins(1, "mislabel", 24).astype(int))) == "110111000000111010100011"
+
+
 def test_a_commitment_fixes_seed_kind_and_records():
     fixed = commit(1, "mislabel", 10, ("a" * 64,))
     others = (

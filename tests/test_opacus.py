@@ -290,7 +290,7 @@ def test_parameters_of_any_layout_and_precision_are_followed(kind, narrow):
 
 def test_the_summary_is_that_of_the_kept_observations():
     trace, _ = traced(12, attach={"steps": 20})
-    summary = trace.summary(1e-5)
+    summary = trace.summary()
     x = trace.observations
     assert (summary.n_canaries, summary.n_steps, summary.n_records) == (100, 12, 64)
     assert dict(summary.declared) == {
@@ -299,8 +299,8 @@ def test_the_summary_is_that_of_the_kept_observations():
         "steps": 20,
         "clip": 0.5,
         "sampler": "poisson",
-        "epsilon": trace.epsilon(1e-5),
-        "delta": 1e-5,
+        "epsilon": None,
+        "delta": None,
         "expected_batch_size": 16,
     }
     assert summary.real_sum_subtracted
@@ -361,6 +361,8 @@ def failed_tests(trace: opacus.Trace) -> set[str]:
 def test_a_run_that_does_what_it_declares_fits(mode):
     trace, _ = traced(mode=mode)
     assert failed_tests(trace) == set()
+    if mode == "hooks":
+        assert trace.mechanism_fit(delta=1e-5).status == "consistent"
 
 
 def test_the_fit_names_noise_clipping_and_sampling():
@@ -416,6 +418,15 @@ def test_training_is_bit_identical_while_no_canary_takes_part(mode, monkeypatch)
     assert torch.equal(plain.weights(), audited.weights())
 
 
+def test_the_probe_leaves_the_gradients_of_the_records():
+    run = training()
+    trace = opacus.attach(run.optimizer, canaries=10, seed=1)
+    run.steps(1)
+    for p in run.optimizer.params:
+        assert len(p.grad_sample) == trace.per_step["batch_size"][0] > 1
+        assert p.grad_sample._processed
+
+
 def test_canaries_that_take_part_change_the_training(monkeypatch):
     monkeypatch.setattr(opacus, "toss_coins", lambda seed, kind, m: np.ones(m, bool))
     plain = training()
@@ -429,10 +440,17 @@ def test_the_accountant_hears_what_it_heard(mode):
     plain.steps(8)
     trace, audited = traced(8, mode=mode)
     assert audited.engine.accountant.history == plain.engine.accountant.history
+    assert set(trace.per_step["accounted_sigma"]) == {0.7}
+    assert set(trace.per_step["accounted_rate"]) == {0.25}
+
+
+def test_what_is_declared_is_what_the_accountant_says_of_the_steps_seen():
+    plain = training()
+    plain.steps(8)
+    trace, audited = traced(8)
     audited.steps(1)  # after detaching: not a step of this trace
-    assert trace.epsilon(1e-5) == plain.engine.get_epsilon(1e-5)
     declared = trace.declared(1e-5)
-    assert declared["epsilon"] == trace.epsilon(1e-5)
+    assert declared["epsilon"] == plain.engine.get_epsilon(1e-5)
     assert {k: declared[k] for k in ("sigma", "sampling_rate", "steps", "clip", "sampler")} == {
         "sigma": 0.7,
         "sampling_rate": 0.25,
@@ -440,7 +458,6 @@ def test_the_accountant_hears_what_it_heard(mode):
         "clip": 0.5,
         "sampler": "poisson",
     }
-    assert set(trace.per_step["accounted_sigma"]) == {0.7}
 
 
 @pytest.mark.parametrize("mode", ["hooks", "ghost"])
@@ -491,7 +508,7 @@ def test_layers_carry_the_names_that_are_known():
 
 
 def test_drowned_canaries_give_a_positive_bound_in_at_most_five_percent_of_trainings():
-    positive, trainings = 0, 60
+    positive, trainings = 0, 40
     for seed in range(trainings):
         trace, _ = traced(4, sigma=1e3, canaries=100, seed=seed, attach={"seed": seed, "keep": False})
         order = np.argsort(trace.scores["llr"])
@@ -513,7 +530,9 @@ def test_a_saved_trace_says_the_same(tmp_path, keep):
     assert again.seed == trace.seed
     for name, values in trace.scores.items():
         assert np.array_equal(again.scores[name], values)
-    assert again.declared(1e-5) == trace.declared(1e-5)
+    assert again.declared() == trace.declared()
+    if not keep:
+        assert again.epsilon(1e-5) == trace.epsilon(1e-5)
     if keep:
         assert np.array_equal(again.observations, trace.observations)
     again.save(tmp_path / "twice.npz")
@@ -557,6 +576,7 @@ def test_trace_files_with_other_content_are_refused(tmp_path):
         {"json": np.frombuffer(arrays["json"].tobytes().replace(b'"seed": 5', b'"seed": "5"'), np.uint8)},
         {"json": np.frombuffer(arrays["json"].tobytes().replace(b'"seed"', b'"weed"'), np.uint8)},
         {"json": np.frombuffer(arrays["json"].tobytes().replace(b'"sigma": 0.7', b'"sigma": -1'), np.uint8)},
+        {"json": np.frombuffer(arrays["json"].tobytes().replace(b'"poisson"', b'"fish"'), np.uint8)},
     ]
     for change in changes:
         np.savez(tmp_path / "other.npz", **{**arrays, **change})
@@ -641,6 +661,7 @@ def test_other_arguments_out_of_range_are_refused():
     refused("AK-OP-006", "seed: must be a whole number from 0", seed=-1)
     refused("AK-OP-006", "probe_every: must be a whole number from 1", probe_every=0)
     refused("AK-OP-006", "steps: must be a whole number from 1", steps=1.5)
+    refused("AK-OP-006", "accountant: must be an accountant of Opacus", accountant=PrivacyEngine())
     refused("AK-OP-006", "noise_multiplier: must be a number above 0, not 0", training(sigma=0).optimizer)
     trace, _ = traced(2)
     for delta in (0, 1, "x", float("nan")):
@@ -669,6 +690,43 @@ def test_an_optimizer_that_changes_under_the_trace_is_noticed():
     with pytest.raises(InputError, match="must keep the step_hook") as caught:
         run.steps(2)
     assert caught.value.id == "AK-OP-012"
+
+
+def test_a_layer_that_is_frozen_under_the_trace_is_noticed():
+    run = training()
+    opacus.attach(run.optimizer, canaries=10, seed=1)
+    run.steps(1)
+    next(run.model.parameters()).requires_grad_(False)
+    with pytest.raises(InputError, match="must go on training the parameters") as caught:
+        run.steps(1)
+    assert caught.value.id == "AK-OP-012"
+
+
+@pytest.mark.parametrize("mode", ["hooks", "ghost"])
+def test_what_was_put_on_top_stays_after_detaching(mode):
+    plain = training(mode)
+    plain.steps(3)
+    run = training(mode)
+    trace = opacus.attach(run.optimizer, canaries=10, seed=1)
+    name = "accumulate" if mode == "ghost" else "clip_and_accumulate"
+    ours, hook, calls = getattr(run.optimizer, name), run.optimizer.step_hook, []
+
+    def on_top() -> None:
+        calls.append("clip")
+        ours()
+
+    def hook_on_top(optimizer: Any) -> None:
+        calls.append("hook")
+        hook(optimizer)
+
+    setattr(run.optimizer, name, on_top)
+    run.optimizer.attach_step_hook(hook_on_top)
+    trace.detach()
+    run.steps(3)
+    assert calls == ["clip", "hook"] * 3
+    assert trace.n_steps == 0
+    assert torch.equal(run.weights(), plain.weights())
+    assert run.engine.accountant.history == plain.engine.accountant.history
 
 
 def test_missing_opacus_is_one_line_with_the_install_command(monkeypatch):

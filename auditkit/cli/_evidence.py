@@ -38,7 +38,7 @@ _ALLOWED = {
     "scores": ("model", "design"),
     "counts": ("model", "design", "canaries", "direction_fixed"),
     "records": ("model", "attack"),
-    "training": ("model", "models", "attack", "engine", "journal"),
+    "training": ("model", "models", "attack", "engine", "journal", "deterministic"),
     "manifest": ("arch",),
 }
 
@@ -62,6 +62,7 @@ class Sources:
     attack: str | None = None
     engine: str | None = None
     journal: str | None = None
+    deterministic: bool = False
 
     def given(self) -> list[str]:
         """Names of the options that were given."""
@@ -205,6 +206,7 @@ def _from_training(sources: Sources, seed: int | None, progress: Any) -> Evidenc
         sources.train or "",
         sources.data or "",
         engine=sources.engine or "local",
+        deterministic=sources.deterministic,
         journal=sources.journal,
         seed=seed,
         progress=progress,

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import os
-from typing import Any
-
 import click
 
 from auditkit.cli._common import EXIT_OK, Option, Session, Text, Verb
 
 DEFAULT_REPORT = "auditkit-demo.html"
-DELTA = 1e-5
 SEED = 0
 
 INTRODUCTION = """\
-The demo audits a random forest that learned images of handwritten digits. {canaries}
-records got a wrong label (canaries); a fair coin decided for each whether the
-forest saw it. Of the {included} that it saw, it answers {true_digit:.0%} with the true digit and
-{wrong_label:.0%} with the wrong label, as if it had memorised next to nothing.
-Its probabilities tell another story:
+The demo audits a network that learned to read handwritten digits with Opacus,
+at a claimed epsilon of {claimed_epsilon:g} (delta 1e-5). It reads {accuracy:.0%} of new digits rightly.
+While it trained, {canaries:,} canaries were planted in its gradients; fair coins
+decided which of them took part, and model.pt.audit holds what the noise left:
 """
 
 NEXT_STEPS = """\
 
-The same on your own files:
+The same for your own training: three lines in the script write model.pt.audit
+  trace = auditkit.privacy.opacus.attach(optimizer)           # before training
+  auditkit.privacy.save_with_audit(model, "model.pt", trace=trace, delta=1e-5)
+and then
+  auditkit dp-estimate model.pt
+  auditkit dp-estimate model.pt --fail-on 'epsilon_lower>4' --report audit.html
+From scores or counts that you have:
   auditkit dp-estimate --scores canaries.npz --design one-run --delta 1e-5
-      made by numpy.savez("canaries.npz", scores=..., bits=...); 1: trained on
-  auditkit dp-estimate --counts TP,FN,FP,TN --delta 1e-5 --report audit.html
-  auditkit dp-estimate model.pt --scores canaries.npz --design one-run \\
-      --delta 1e-5 --claimed-epsilon 2 --fail-on 'epsilon_lower>2'
+  auditkit dp-estimate --counts TP,FN,FP,TN --delta 1e-5
   auditkit plan --claimed-epsilon 2 --delta 1e-5"""
 
 
@@ -45,9 +44,9 @@ The same on your own files:
 def command(session: Session, /, report: tuple[str, ...]) -> int:
     """Audit the shipped example, offline, in seconds.
 
-    Runs dp-estimate on the scores of canaries in a small model, writes
-    auditkit-demo.html in the working directory, and ends with the commands
-    for your own files.
+    Runs dp-estimate on a small model that was trained with Opacus and on its
+    manifest, writes auditkit-demo.html in the working directory, and ends
+    with the commands for your own training.
 
     \b
     Example:
@@ -68,25 +67,19 @@ def command(session: Session, /, report: tuple[str, ...]) -> int:
 
     folder = resources.files("auditkit.demo")
     facts = json.loads(folder.joinpath("provenance.json").read_text(encoding="utf-8"))
-    with resources.as_file(folder.joinpath("scores.npz")) as path:
-        evidence = Evidence.from_file(path, design="one-run")
+    with (
+        resources.as_file(folder.joinpath("model.pt")) as model,
+        resources.as_file(folder.joinpath("model.pt.audit")) as manifest,
+    ):
+        evidence = Evidence.from_manifest(manifest, model=model)
     with session.progress() as progress:
-        result = dp_estimate(evidence, delta=DELTA, seed=SEED, progress=progress)
+        result = dp_estimate(evidence, seed=SEED, progress=progress)
     if session.output_format == "text":
-        session.print(_introduction(facts))
+        session.print(INTRODUCTION.format(**facts))
     publish(session, result.to_dict(), report)
     if session.output_format == "text":
         session.print(NEXT_STEPS)
     return EXIT_OK
-
-
-def _introduction(facts: dict[str, Any]) -> str:
-    return INTRODUCTION.format(
-        canaries=facts["canaries"],
-        included=facts["included"],
-        true_digit=facts["true_digit_predicted_in"],
-        wrong_label=facts["wrong_label_predicted_in"],
-    )
 
 
 def _writable(name: str) -> bool:

@@ -121,6 +121,12 @@ DESIGNS = ("independent", "one-run", "post-hoc")
     help="With --train: finished trainings are kept here, and a second start goes on from them.",
 )
 @click.option(
+    "--deterministic",
+    cls=Option,
+    is_flag=True,
+    help="With --train: accept a training that gives the same model whatever its seed.",
+)
+@click.option(
     "--delta",
     cls=Option,
     type=float,

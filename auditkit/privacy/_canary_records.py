@@ -146,7 +146,7 @@ def choose_units(
         new = order[place : place + max(m - len(kept), m // 4 + 1)].tolist()
         place += len(new)
         both = [*kept, *new]
-        stays = _apart(X, [rows_of[u] for u in both], len(kept), radius)
+        stays = _apart(X, [rows_of[u] for u in both], radius)
         kept = [u for u, stay in zip(both, stays, strict=True) if stay][:m]
     if len(kept) < m:
         raise InputError(
@@ -245,15 +245,15 @@ def _rows_by_unit(index: IntArray) -> list[IntArray]:
     return list(np.split(order, np.cumsum(np.bincount(index))[:-1]))
 
 
-def _apart(X: NDArray[Any], units: list[IntArray], settled: int, radius: float) -> list[bool]:
-    """Which of the units, given by their rows, stay: the first `settled`, and those near none that stays before."""
+def _apart(X: NDArray[Any], units: list[IntArray], radius: float) -> list[bool]:
+    """Which of the units, given by their rows, stay: those near none that stays before them."""
     place = np.repeat(np.arange(len(units)), [rows.size for rows in units])
     conflicts: dict[int, set[int]] = {}
     for pair in place[near_pairs(X[np.concatenate(units)], radius)].tolist():
         conflicts.setdefault(max(pair), set()).add(min(pair))
     dropped: set[int] = set()
     for later in sorted(conflicts):
-        if later >= settled and conflicts[later] - dropped - {later}:
+        if conflicts[later] - dropped - {later}:
             dropped.add(later)
     return [i not in dropped for i in range(len(units))]
 

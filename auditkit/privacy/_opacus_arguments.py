@@ -60,7 +60,8 @@ def noise_multiplier(optimizer: Any) -> float:
 def check_choices(
     *, canaries: Any, kind: Any, sampler: Any, steps: Any, probe_every: Any, weights: int
 ) -> None:
-    if isinstance(canaries, bool) or not isinstance(canaries, int) or not 1 <= canaries <= weights:
+    whole_number = isinstance(canaries, int | np.integer) and not isinstance(canaries, bool)
+    if not whole_number or not 1 <= canaries <= weights:
         raise InputError(
             f"canaries: must be a whole number from 1 to the number of trainable weights, {weights:,}, "
             f"not {show(canaries)}",
@@ -93,6 +94,14 @@ def accounting(hook: Any, accountant: Any, rate: float | None, data_loader: Any)
     if hasattr(inside.get("self"), "get_epsilon") and "sample_rate" in inside:
         told = float(inside["sample_rate"])
         accountant = inside["self"] if accountant is None else accountant
+    if accountant is not None and not all(
+        hasattr(accountant, name) for name in ("history", "mechanism", "get_epsilon")
+    ):
+        raise InputError(
+            f"accountant: must be an accountant of Opacus, not {show(type(accountant).__name__)}",
+            id="AK-OP-006",
+            hint="of a PrivacyEngine, pass engine.accountant",
+        )
     if rate is not None and not (isinstance(rate, int | float) and 0 < rate <= 1):
         raise InputError(f"sampling_rate: must lie in (0, 1], not {show(rate)}", id="AK-OP-004")
     if rate is not None and told is not None and abs(rate - told) > 1e-9 * told:

@@ -41,7 +41,7 @@ class Attachment:
         self._name = "accumulate" if self._ghost else "clip_and_accumulate"
         self._parameters: list[Any] = optimizer.params
         self._taking_part = np.flatnonzero(plan.statistics.bits)
-        self._batch, self._clip_ratio = 0, math.nan
+        self._batch, self._clip_ratio, self._removed = 0, math.nan, False
         self._pending: tuple[Any, NDArray[np.int64], Step] | None = None
         self._own = optimizer.__dict__.get(self._name)
         self._original: Callable[[], None] = getattr(optimizer, self._name)
@@ -52,12 +52,13 @@ class Attachment:
         optimizer._auditkit_trace = self
 
     def remove(self) -> None:
-        """Put the optimizer back as it was; a step hook that was set since stays."""
-        optimizer = self._optimizer
-        if self._own is None:
-            delattr(optimizer, self._name)
-        else:
-            setattr(optimizer, self._name, self._own)
+        """Put the optimizer back as it was. What others have put on top since stays, and passes through here unseen."""
+        optimizer, self._removed = self._optimizer, True
+        if optimizer.__dict__.get(self._name) is self._hooks[0]:
+            if self._own is None:
+                delattr(optimizer, self._name)
+            else:
+                setattr(optimizer, self._name, self._own)
         if optimizer.step_hook is self._hooks[1]:
             optimizer.step_hook = self._earlier_hook
         del optimizer._auditkit_trace
@@ -67,7 +68,7 @@ class Attachment:
         rows = self._rows()
         self._original()
         self._batch = -1 if rows < 0 or self._batch < 0 else self._batch + rows
-        if self._optimizer._check_skip_next_step(pop_next=False):
+        if self._removed or self._optimizer._check_skip_next_step(pop_next=False):
             return
         if self._pending is not None:
             raise InputError(
@@ -75,13 +76,17 @@ class Attachment:
                 id="AK-OP-012",
                 hint="set hooks before attach, or call the earlier hook from yours",
             )
+        if any(p.summed_grad is None or not p.requires_grad for p in self._parameters):
+            raise InputError(
+                "optimizer: must go on training the parameters that it had at attach, and some are frozen",
+                id="AK-OP-012",
+                hint="detach, freeze, and attach again",
+            )
         with self._torch.no_grad():
             self._inject()
 
     def _inject(self) -> None:
         optimizer = self._optimizer
-        if any(p.summed_grad is None for p in self._parameters):
-            raise InputError("optimizer: must keep the parameters it had at attach", id="AK-OP-012")
         clip, rate = float(optimizer.max_grad_norm), self._rate()
         ratio = self._measured_clip_ratio(clip)
         captured = self._plan.directions.capture() if self._plan.subtract else None
@@ -95,7 +100,7 @@ class Attachment:
         told = self._told()
         if self._earlier_hook is not None:
             self._earlier_hook(optimizer)
-        if self._pending is None:
+        if self._removed or self._pending is None:
             return
         captured, drawn, step = self._pending
         self._pending = None

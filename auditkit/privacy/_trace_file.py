@@ -139,6 +139,10 @@ def _run(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
             raise ValueError(f"{key} is {show(meta[key])}")
     if not all(0 < meta[key] < math.inf for key in numbers):
         raise ValueError("clip, sigma and rate are not positive")
+    choices = {"kind": ("coordinate", "orthonormal"), "sampler": ("poisson", "shuffle", "unknown")}
+    for key, allowed in choices.items():
+        if meta[key] not in allowed:
+            raise ValueError(f"{key} is {show(meta[key])}")
     meta["layers"] = tuple(str(name) for name in meta["layers"])
     meta["history"] = [(float(s), float(q), int(n)) for s, q, n in meta["history"]]
     layer = arrays["layer"]

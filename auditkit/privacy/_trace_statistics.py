@@ -6,6 +6,7 @@ that does not, summed over steps (Neyman-Pearson; Steinke et al. 2023, arXiv 230
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -74,7 +75,7 @@ class TraceStatistics:
         self.bits, self.pairs = bits, pairs
         self.draws: Ints = np.zeros(m, np.int64)
         self.llr: Floats = np.zeros(m)
-        self._sums, self._terms = np.zeros((6, m)), np.empty((6, m))  # one addition a step, not six
+        self._sums, self._terms = np.zeros((6, m)), np.empty((6, m))
         self.sum1, self.sum2, self.sum3, self.sum4, self.lag1, self.lag2 = self._sums
         self.pair_sum: Floats = np.zeros(len(pairs))
         self.step_sum2: list[float] = []
@@ -83,8 +84,7 @@ class TraceStatistics:
         self.overflow: int | None = None
         """The first step whose observations were not all finite; nothing was taken in from there on."""
 
-        self._excluded = np.flatnonzero(~bits)
-        self._first, self._second = pairs[:, 0].copy(), pairs[:, 1].copy()
+        self._excluded = (~bits).astype(np.float64)  # as weights: a dot product costs less than an index
         self._before: tuple[Floats, Floats] = (np.zeros(m), np.zeros(m))
 
     def add(self, x: Floats, drawn: Ints, step: Step) -> None:
@@ -96,15 +96,16 @@ class TraceStatistics:
         np.multiply(square, square, out=terms[3])
         np.multiply(x, self._before[0], out=terms[4])
         np.multiply(x, self._before[1], out=terms[5])
-        if self.overflow is not None or not np.isfinite(square.sum()):
+        if self.overflow is not None or not math.isfinite(square.sum()):
             self.overflow = len(self.steps) if self.overflow is None else self.overflow
             return
         self._sums += terms
         self._before = (x, self._before[0])
         self.draws[drawn] += 1
         self.llr += step_scores(x, sigma=step.sigma, rate=step.rate)
-        self.pair_sum += x[self._first] * x[self._second]
-        self.step_sum2.append(float(square[self._excluded].sum()))
+        both = x[self.pairs]
+        self.pair_sum += both[:, 0] * both[:, 1]
+        self.step_sum2.append(float(square @ self._excluded))
         self.steps.append(step)
         if self.kept is not None:
             self.kept.append(x)

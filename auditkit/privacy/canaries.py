@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import secrets
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -22,27 +21,24 @@ from numpy.typing import ArrayLike, NDArray
 
 from auditkit.errors import AuditWarning, InputError, show
 from auditkit.io.arrays import check_unit
+from auditkit.privacy import _canary_checks as checking
 from auditkit.privacy import _canary_files as files
+from auditkit.privacy import _canary_planting as planting
 from auditkit.privacy import _canary_records as make
 from auditkit.privacy._canary_dataset import CanaryDataset
-from auditkit.privacy.coins import toss_coins
+from auditkit.privacy._canary_planting import KINDS, Kind
+from auditkit.privacy._canary_scores import Loss, Scores, device_of, record_scores
 from auditkit.privacy.epsilon import _bound_inputs as check
-from auditkit.results import Assumption, Check, CheckStatus
+from auditkit.results import Assumption, Check
 
 if TYPE_CHECKING:
     from auditkit.io.manifest import Group
     from auditkit.privacy.evidence import Evidence
 
-Kind = Literal["mislabel", "blank", "given", "label"]
-Scores = dict[str, NDArray[np.float64]]
-Loss = Callable[[NDArray[np.float64], NDArray[Any]], ArrayLike]
-
-KINDS = ("mislabel", "blank", "given", "label")
 NEAR = 0.05
 """Records nearer than this share of the typical distance of two records count as copies of each other."""
 
-_CHOICE, _LABEL, _NOISE, _ORDER = 0xC402, 0x1ABE, 0x4015, 0x04DE
-_FEW_UNITS = 50
+_ORDER = 0x04DE
 _FILE = ("kind", "X", "y", "y_other", "unit", "member", "source", "numbers", "salt", "record_sha256")
 
 _LABEL_COINS = Assumption(
@@ -161,8 +157,8 @@ class Canaries:
         Notes
         -----
         One pass of hashing over X, products of canaries and records in at most 64 dimensions, and a copy of the
-        canaries: about 2 s for 60,000 records of 784 numbers and 1,000 canaries. Giving all of n records compares
-        every two of them: about 5 s for 20,000.
+        canaries: about 3 s for 60,000 records of 784 numbers and 1,000 canaries. Giving all of n records compares
+        every two of them: about 3 s for 20,000.
 
         References
         ----------
@@ -171,24 +167,24 @@ class Canaries:
         """
         records, labels = make.record_arrays(X, y)
         seed = check.seed(seed)
-        share = _check_choices(kind, p, near, keep_originals, unit)
+        share = planting.check_choices(kind, p, near, keep_originals, unit)
         rows = records.shape[0]
         groups = np.arange(rows) if unit is None else check_unit(unit, rows)
-        coins = _check_m(m, kind, int(np.unique(groups).size))
+        coins = planting.check_m(m, kind, int(np.unique(groups).size))
         radius = share * make.typical_distance(records)
-        parts = _make(kind, records, labels, groups, m=coins, radius=radius, seed=seed)
+        parts = planting.make_canaries(kind, records, labels, groups, m=coins, radius=radius, seed=seed)
         ordinary = np.ones(rows, np.bool_)
         if not keep_originals:
             ordinary[parts.source[parts.source >= 0]] = False
-        member = _toss(parts.unit, kind, seed)
-        _warn_if_few(int(np.unique(parts.unit).size))
+        member = planting.toss(parts.unit, kind, seed)
+        planting.warn_if_few(int(np.unique(parts.unit).size))
         return cls(
             kind=kind,
             **vars(parts),
             member=member,
             rows=rows,
             keep_originals=keep_originals,
-            near=0 if keep_originals else _count_near(parts.X, records[ordinary], radius),
+            near=0 if keep_originals else planting.count_near(parts.X, records[ordinary], radius),
             seed=seed,
             salt=secrets.token_bytes(32),
             record_sha256=make.record_sha256(parts.X, parts.y),
@@ -408,6 +404,7 @@ class Canaries:
         attack: str | None = None,
         train: Any = None,
         commitment: str | None = None,
+        baseline: bool = True,
     ) -> Evidence:
         """Evidence for `dp_estimate`: one score a unit, with the checks that canaries allow.
 
@@ -417,7 +414,7 @@ class Canaries:
             As `score` gives them.
         attack : str, optional
             Which of them to use, settled before they were seen; None: the first.
-        train, commitment
+        train, commitment, baseline
             As for `checks`.
 
         Returns
@@ -444,12 +441,14 @@ class Canaries:
         return replace(
             found,
             assumptions=(*coins, *kept, *self.assumptions),
-            checks=self.checks(train, commitment=commitment),
+            checks=self.checks(train, commitment=commitment, baseline=baseline),
             declared={"adjacency": self.adjacency, "canaries": self.kind, "attack": name},
         )
 
-    def checks(self, train: Any = None, *, commitment: str | None = None) -> tuple[Check, ...]:
-        """The checks that canaries allow, for `Evidence.checks`; a failure of either makes the design invalid.
+    def checks(
+        self, train: Any = None, *, commitment: str | None = None, baseline: bool = True
+    ) -> tuple[Check, ...]:
+        """The checks that canaries allow, for `Evidence.checks`; a failure of any makes the design invalid.
 
         Parameters
         ----------
@@ -457,13 +456,31 @@ class Canaries:
             What was trained on, to look for the canaries in it.
         commitment : str, optional
             As it was published before training.
+        baseline : bool
+            Whether to run `verify_blindness`, which takes seconds.
 
         Returns
         -------
         tuple of Check
-            `verify_coins` and `verify_records`.
+            `verify_coins`, `verify_records` and, where asked for, `verify_blindness`.
         """
-        return (self.verify_coins(commitment), self.verify_records(train))
+        found = (self.verify_coins(commitment), self.verify_records(train))
+        return (*found, self.verify_blindness()) if baseline else found
+
+    def verify_blindness(self) -> Check:
+        """Whether the records alone, without any model, tell which canaries are in: with fair coins they cannot.
+
+        Returns
+        -------
+        Check
+            ``blind-baseline``: fails for p < 1e-4 and warns for p < 0.01, as the count of the coins does, because one
+            honest audit in a hundred looks that odd.
+
+        Notes
+        -----
+        A few seconds; see `auditkit.privacy.baseline.blind_baseline`.
+        """
+        return checking.check_blindness(self)
 
     def verify_coins(self, commitment: str | None = None) -> Check:
         """Whether the coins are those that the seed gives, and the commitment is the published one.
@@ -478,22 +495,7 @@ class Canaries:
         Check
             ``coins``: fails for any coin or commitment that differs.
         """
-        wrong = int(np.count_nonzero(self.member != _toss(self.unit, self.kind, self.seed)))
-        other = commitment is not None and commitment != self.commitment
-        details = {
-            "coins": self.n_units,
-            "canaries_that_differ": wrong,
-            "commitment": self.commitment,
-            "commitment_compared": commitment is not None,
-        }
-        faults = [f"{wrong:,} coins are not those that the seed {self.seed} gives"] if wrong else []
-        faults += ["the commitment is not the one that was published"] if other else []
-        if faults:
-            return Check("coins", "fail", " and ".join(faults), details)
-        text = f"the coins are those of the recorded seed {self.seed}"
-        if commitment is not None:
-            text += ", and the commitment is the published one"
-        return Check("coins", "pass", text, details)
+        return checking.check_coins(self, commitment)
 
     def verify_records(self, train: Any = None) -> Check:
         """Whether the canaries are those of their digests, and a training set holds each that is in exactly once
@@ -514,27 +516,7 @@ class Canaries:
         -----
         Records are compared byte for byte, in the type of the training set; O(size of the training set).
         """
-        name = "canary-records"
-        digests = make.record_sha256(self.X, self.y)
-        altered = sum(a != b for a, b in zip(digests, self.record_sha256, strict=True))
-        details = {
-            "canaries": int(self.member.size),
-            "canaries_altered": altered,
-            "canaries_near_ordinary_records": self.near,
-        }
-        if altered:
-            return Check(name, "fail", f"{altered:,} canaries are not those of their digests", details)
-        text = "not compared with the training set, which was not given"
-        if train is not None:
-            found, told = self._compare(train)
-            details |= found
-            if told:
-                return Check(name, "fail", f"in the training set given, {told}", details)
-            text = f"the training set given holds each of {int(self.in_training.sum()):,} canaries once and no other"
-        if self.near:
-            text += f"; {self.near:,} canaries are near an ordinary record, which hides what leaks of them"
-        status: CheckStatus = "warn" if self.near else "pass" if train is not None else "not-run"
-        return Check(name, status, text, details)
+        return checking.check_records(self, train)
 
     def save(self, path: str | Path) -> None:
         """Write what scoring and checking need later: records, labels, coins, units, seed, salt. Keep it secret
@@ -630,7 +612,7 @@ class Canaries:
         if base is None:
             return self._base, self.rows
         if isinstance(base, tuple):
-            base = make.record_arrays(*_pair(base), what=("base X", "base y"))
+            base = make.record_arrays(*checking.pair(base), what=("base X", "base y"))
             rows = int(base[0].shape[0])
             if base[0].shape[1:] != self.X.shape[1:]:
                 raise InputError(
@@ -638,7 +620,7 @@ class Canaries:
                     id="AK-CA-009",
                 )
         else:
-            rows = _length(base)
+            rows = checking.length(base)
         if not self._all_given and rows != self.rows:
             raise InputError(
                 f"base: must be what the canaries were planted in, {self.rows:,} records, not {rows:,}",
@@ -649,7 +631,7 @@ class Canaries:
         return base, rows
 
     def _refuse_canaries_in(self, base: Any) -> None:
-        counts, dtype = _count_digests(base)
+        counts, dtype = checking.count_digests(base)
         found = sum(d in counts for d in make.record_sha256(self.X.astype(dtype), self.y))
         if found:
             raise InputError(
@@ -658,29 +640,6 @@ class Canaries:
                 id="AK-CA-005",
                 hint="leave them out of the base, or plant with m to draw canaries from the base itself",
             )
-
-    def _compare(self, train: Any) -> tuple[dict[str, int], str]:
-        """What a training set holds of the canaries, and in words what it should not."""
-        inside = self.in_training
-        out_labels = self.y if self.y_other is None else np.where(self.member, self.y_other, self.y)
-        counts, dtype = _count_digests(train)
-        X = self.X.astype(dtype)
-        wanted = [counts.get(d, 0) for d in make.record_sha256(X[inside], self.labels_trained[inside])]
-        out = inside if self.kind == "label" else ~inside
-        intruding = sum(d in counts for d in make.record_sha256(X[out], out_labels[out]))
-        missing, repeated = wanted.count(0), sum(n > 1 for n in wanted)
-        faults = [
-            f"{missing:,} of {len(wanted):,} canaries that should be there are not" if missing else "",
-            f"{repeated:,} are there more than once" if repeated else "",
-            f"{intruding:,} are there against their coin" if intruding else "",
-        ]
-        details = {
-            "training_records": sum(counts.values()),
-            "canaries_missing": missing,
-            "canaries_repeated": repeated,
-            "canaries_against_their_coin": intruding,
-        }
-        return details, ", ".join(fault for fault in faults if fault)
 
     def _warn_if_transformed(self, base: Any) -> None:
         """Say so when the items of the base are not the records that the canaries were made from."""
@@ -697,11 +656,11 @@ class Canaries:
     def _scores(self, model: Any, loss: Loss | None, batch_size: int) -> Scores:
         from auditkit.privacy.architecture import predict_outputs
 
-        outputs = predict_outputs(model, self.X, batch_size=batch_size)
-        first = _record_scores(outputs.values, outputs.classes, self.y, loss)
+        outputs = predict_outputs(model, self.X, batch_size=batch_size, device=device_of(model))
+        first = record_scores(outputs.values, outputs.classes, self.y, loss)
         if self.y_other is None:
             return first
-        second = _record_scores(outputs.values, outputs.classes, self.y_other, loss)
+        second = record_scores(outputs.values, outputs.classes, self.y_other, loss)
         return {name: values - second[name] for name, values in first.items()}
 
     def _checked_scores(self, scores: Mapping[str, ArrayLike]) -> Scores:
@@ -722,201 +681,6 @@ class Canaries:
                 )
             found[str(name)] = array
         return found
-
-
-@dataclass(frozen=True, eq=False)
-class _Parts:
-    """Canaries before their coins are tossed."""
-
-    X: NDArray[Any]
-    y: NDArray[Any]
-    y_other: NDArray[Any] | None
-    unit: NDArray[np.int64]
-    source: NDArray[np.int64]
-
-
-def _check_choices(kind: Any, p: Any, near: Any, keep_originals: bool, unit: Any) -> float:
-    if kind not in KINDS:
-        raise InputError(f"kind: must be one of {', '.join(KINDS)}, not {show(repr(kind))}", id="AK-CA-001")
-    if not (isinstance(p, int | float) and p == 0.5):
-        raise InputError(
-            f"p: must be 0.5, not {show(repr(p))}: the one-run bound holds for fair coins only",
-            id="AK-CA-002",
-        )
-    if isinstance(near, bool) or not isinstance(near, int | float) or not 0 <= near < 1:
-        raise InputError(f"near: must be a number from 0 to below 1, not {show(repr(near))}", id="AK-CA-001")
-    if keep_originals and kind != "mislabel":
-        raise InputError(
-            f"keep_originals: must be left out for {kind} canaries, which would be trained on twice",
-            id="AK-CA-007",
-        )
-    if unit is not None and kind == "blank":
-        raise InputError("unit: must be left out for blank canaries, which belong to nobody", id="AK-CA-007")
-    return float(near)
-
-
-def _check_m(m: Any, kind: Kind, units: int) -> int:
-    if m is None and kind == "given":
-        m = units
-    most = 10_000_000 if kind == "blank" else units
-    whole = isinstance(m, int | np.integer) and not isinstance(m, bool)
-    if not whole or not 2 <= m <= most:
-        what = "records" if kind != "blank" else "limit"
-        raise InputError(
-            f"m: must be a whole number from 2 to {most:,} ({what}), not {show(repr(m))}", id="AK-CA-004"
-        )
-    return int(m)
-
-
-def _make(
-    kind: Kind,
-    X: NDArray[Any],
-    y: NDArray[Any],
-    unit: NDArray[np.int64],
-    *,
-    m: int,
-    radius: float,
-    seed: int,
-) -> _Parts:
-    """The canaries of one kind."""
-    choice, drawn = np.random.default_rng([seed, _CHOICE]), np.random.default_rng([seed, _LABEL])
-    if kind == "blank":
-        classes, _ = make.class_codes(y, kind)
-        noise = make.make_noise(X, m, radius, np.random.default_rng([seed, _NOISE]))
-        labels = classes[drawn.integers(0, classes.size, m)]
-        return _Parts(noise, labels, None, np.arange(m), np.full(m, -1, np.int64))
-    if kind == "given" and m == np.unique(unit).size:
-        return _all_records(X, y, unit, radius)
-    rows = make.choose_units(X, unit, m, radius, choice)
-    if kind == "given":
-        return _Parts(X[rows], y[rows], None, unit[rows], rows)
-    classes, codes = make.class_codes(y, kind)
-    if kind == "mislabel":
-        wrong = classes[make.wrong_labels(codes[rows], classes.size, drawn)]
-        return _Parts(X[rows], wrong, None, unit[rows], rows)
-    first, second = make.label_pairs(codes[rows], classes.size, drawn)
-    return _Parts(X[rows], classes[first], classes[second], unit[rows], rows)
-
-
-def _all_records(X: NDArray[Any], y: NDArray[Any], unit: NDArray[np.int64], radius: float) -> _Parts:
-    """Every record as a canary; those that are near each other share a coin."""
-    digests = make.record_sha256(X, y)
-    copies = len(digests) - len(set(digests))
-    if copies:
-        raise InputError(
-            f"X: must hold each canary once: {copies:,} of {len(digests):,} records repeat an earlier one",
-            id="AK-CA-005",
-            hint="remove the copies",
-        )
-    merged = make.merge_units(unit, make.near_pairs(X, radius))
-    if np.unique(merged).size < 2:
-        raise InputError(
-            "X: must hold at least two units that are not near each other, not one",
-            id="AK-CA-008",
-            hint="near=0 gives every record its own coin",
-        )
-    return _Parts(X.copy(), y.copy(), None, merged, np.arange(X.shape[0]))
-
-
-def _toss(unit: NDArray[np.int64], kind: str, seed: int) -> NDArray[np.bool_]:
-    """A fair coin for each unit, in the order of the units' first canaries, spread over its canaries."""
-    _, first, index = np.unique(unit, return_index=True, return_inverse=True)
-    rank = np.argsort(np.argsort(first))
-    coins: NDArray[np.bool_] = toss_coins(seed, kind, first.size)[rank[index.reshape(-1)]]
-    return coins
-
-
-def _count_near(X: NDArray[Any], ordinary: NDArray[Any], radius: float) -> int:
-    return int(np.count_nonzero(make.near_others(X, ordinary, radius)))
-
-
-def _warn_if_few(units: int) -> None:
-    if units < _FEW_UNITS:
-        share = 0.05 ** (1 / units)
-        most = math.log(share / (1 - share))
-        text = (
-            f"m: with {units} coins even a perfect attack could show an epsilon of at most {max(0.0, most):.2g} at 95% "
-            "confidence"
-        )
-        warnings.warn(text, AuditWarning, stacklevel=3)
-
-
-def _record_scores(
-    logits: NDArray[np.float64], classes: NDArray[Any] | None, labels: NDArray[Any], loss: Loss | None
-) -> Scores:
-    from auditkit.privacy.attacks.scores import logit_score, loss_score
-
-    if loss is None:
-        columns = _columns(logits.shape[1], classes, labels)
-        return {"logit": logit_score(logits, columns), "loss": loss_score(logits, columns)}
-    given = loss(logits, labels)
-    values = np.asarray(given, np.float64)
-    if values.shape != labels.shape or bool(np.isnan(values).any()):
-        what = "NaN" if values.shape == labels.shape else f"shape {values.shape}"
-        raise InputError(
-            f"loss: must give one number for each of {labels.size:,} canaries, not {what}", id="AK-CA-010"
-        )
-    return {"loss": -values}
-
-
-def _columns(width: int, classes: NDArray[Any] | None, labels: NDArray[Any]) -> NDArray[np.int64]:
-    """The column of the outputs that stands for each label; or AK-CA-010."""
-    known = np.arange(width) if classes is None else classes
-    try:
-        place = np.minimum(np.searchsorted(known, labels), width - 1)
-        unknown = labels[known[place] != labels]
-    except (TypeError, ValueError):  # text labels and numbered columns cannot be compared
-        unknown = labels
-    if unknown.size:
-        raise InputError(
-            f"model: must know the label of every canary: it does not know {show(repr(unknown[0].item()))} "
-            f"({unknown.size:,} such)",
-            id="AK-CA-010",
-            hint="number the classes in the order of the model's outputs",
-        )
-    return place.astype(np.int64)
-
-
-def _count_digests(train: Any) -> tuple[dict[str, int], np.dtype[Any]]:
-    """How often each record occurs in a training set, and the type of its records."""
-    counts: dict[str, int] = {}
-    dtype: np.dtype[Any] | None = None
-    for X, y in _blocks(train):
-        dtype = X.dtype
-        for digest in make.record_sha256(X, y):
-            counts[digest] = counts.get(digest, 0) + 1
-    return counts, np.dtype(np.float64) if dtype is None else dtype
-
-
-def _blocks(train: Any) -> Any:
-    """A training set as arrays, in blocks of rows where it gives one item at a time."""
-    if isinstance(train, tuple):
-        yield make.record_arrays(*_pair(train), what=("train X", "train y"))
-        return
-    size = _length(train)
-    for start in range(0, size, 4096):
-        items = [_pair(train[i]) for i in range(start, min(size, start + 4096))]
-        X = np.stack([np.asarray(x) for x, _ in items])
-        yield make.record_arrays(X, np.array([np.asarray(y)[()] for _, y in items]).reshape(len(items)))
-
-
-def _pair(value: Any) -> tuple[Any, Any]:
-    if not isinstance(value, tuple | list) or len(value) != 2:
-        raise InputError(
-            f"base: must be made of pairs (x, y), not {show(type(value).__name__)}", id="AK-CA-009"
-        )
-    return value[0], value[1]
-
-
-def _length(data: Any) -> int:
-    try:
-        return len(data)
-    except TypeError:
-        raise InputError(
-            f"base: must be a pair (X, y) or a map-style data set, not {type(data).__name__}",
-            id="AK-CA-009",
-            hint="an iterable data set has no length: its records cannot be left out by their number",
-        ) from None
 
 
 def _checked_file(path: str | Path, arrays: dict[str, NDArray[Any]]) -> tuple[Kind, NDArray[Any] | None]:
@@ -947,7 +711,8 @@ def _checked_file(path: str | Path, arrays: dict[str, NDArray[Any]]) -> tuple[Ki
     if not fits:
         files.refuse(path, "hold arrays that fit each other")
     try:
-        make.record_arrays(arrays["X"], arrays["y"])
+        for labels in (arrays["y"], arrays["y_other"])[: 1 + (kind == "label")]:
+            make.record_arrays(arrays["X"], labels)
     except InputError as error:
         files.refuse(path, f"hold records and labels: {error}")
     return cast(Kind, kind), arrays["y_other"] if kind == "label" else None

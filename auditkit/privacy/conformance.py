@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.errors import show
+from auditkit.privacy import tails
 
 if TYPE_CHECKING:
     from auditkit.privacy.trace_summary import TraceSummary
@@ -128,10 +129,10 @@ def moments_of(trace: TraceSummary, level: float) -> Moments:
     square = float(trace.sum2[out].sum())
     sigma = None
     if count:
-        from scipy.stats import chi2
-
         tail = (1 - level) / 2
-        low, high = (math.sqrt(square / float(q)) for q in (chi2.isf(tail, count), chi2.ppf(tail, count)))
+        low, high = (
+            math.sqrt(square / float(q)) for q in (tails.chi2_isf(tail, count), tails.chi2_ppf(tail, count))
+        )
         least = low if trace.real_sum_subtracted else None
         sigma = Interval(math.sqrt(square / count), least, high)
     return Moments(trace, level, out, count, square, sigma)
@@ -143,10 +144,8 @@ def fitted_clip(data: Moments) -> Interval | None:
     weight = float(np.square(trace.draws.astype(np.float64)).sum())
     if weight == 0.0 or not trace.real_sum_subtracted:
         return None
-    from scipy.stats import t
-
     value = float((trace.draws * trace.sum1).sum()) / weight
-    quantile = float(t.isf((1 - data.level) / 2, data.observations or math.inf))
+    quantile = float(tails.student_isf((1 - data.level) / 2, data.observations or math.inf))
     margin = quantile * _clip_error(data, weight)
     return Interval(value, value - margin, value + margin)
 
@@ -158,11 +157,9 @@ def _clip_error(data: Moments, weight: float) -> float:
 
 def fitted_rate(successes: int, trials: int, level: float) -> Interval:
     """A sampling rate with its Clopper-Pearson interval, equation (3)."""
-    from scipy.stats import beta
-
     tail = (1 - level) / 2
-    low = 0.0 if successes == 0 else float(beta.ppf(tail, successes, trials - successes + 1))
-    high = 1.0 if successes == trials else float(beta.isf(tail, successes + 1, trials - successes))
+    low = 0.0 if successes == 0 else float(tails.beta_ppf(tail, successes, trials - successes + 1))
+    high = 1.0 if successes == trials else float(tails.beta_isf(tail, successes + 1, trials - successes))
     return Interval(successes / trials, low, high)
 
 
@@ -187,14 +184,12 @@ def run_tests(data: Moments) -> tuple[ConformanceTest, ...]:
         _canary_rate(data),
         _sampler(data),
         _probe(data),
-        _clip(data),
         *sorted((_correlation(data, 1), _mean(data)), key=lambda test: -test.strength),
         _correlation(data, 2),
         _cross(data),
-        _over_steps(data),
-        _over_layers(data),
+        *sorted((_over_steps(data), _over_layers(data), _shape(data)), key=lambda test: -test.strength),
+        _clip(data),
         _noise(data),
-        _shape(data),
         _told(data, "accounted_sigma", "sigma", "noise multiplier"),
         _told(data, "accounted_rate", "sampling_rate", "sampling rate"),
     ]
@@ -282,9 +277,9 @@ def _canary_rate(data: Moments) -> ConformanceTest:
 
 
 def _binomial(successes: int, trials: int, rate: float) -> float:
-    from scipy.stats import binom
-
-    return _two_sided(binom.cdf(successes, trials, rate), binom.sf(successes - 1, trials, rate))
+    return _two_sided(
+        tails.binomial_cdf(successes, trials, rate), tails.binomial_sf(successes - 1, trials, rate)
+    )
 
 
 def _sampler(data: Moments) -> ConformanceTest:
@@ -326,23 +321,21 @@ def _most_common(sizes: NDArray[np.int64]) -> tuple[int, int]:
 
 def _dispersion(sizes: NDArray[np.int64], records: int, rate: float) -> float:
     """Both tails of the sample variance, a chi-square law of matched variance, equation (6)."""
-    from scipy.stats import chi2
-
     count, variance = sizes.size, records * rate * (1 - rate)
     kurtosis = (1 - 6 * rate * (1 - rate)) / variance
     freedom = 2 / max(2 / (count - 1) + kurtosis / count, 1e-300)
     statistic = freedom * float(sizes.var(ddof=1)) / variance
-    return _two_sided(chi2.cdf(statistic, freedom), chi2.sf(statistic, freedom))
+    return _two_sided(tails.chi2_cdf(statistic, freedom), tails.chi2_sf(statistic, freedom))
 
 
 def _ties(times: int, batches: int, records: int, rate: float) -> float:
     """At most the probability that any one size occurs this often, equation (7)."""
-    from scipy.stats import binom
-
     width = 12 * math.sqrt(records * rate * (1 - rate)) + 12
     centre = records * rate
     sizes = np.arange(max(0, math.floor(centre - width)), min(records, math.ceil(centre + width)) + 1)
-    return min(1.0, float(binom.sf(times - 1, batches, binom.pmf(sizes, records, rate)).sum()))
+    return min(
+        1.0, float(tails.binomial_sf(times - 1, batches, tails.binomial_pmf(sizes, records, rate)).sum())
+    )
 
 
 def _probe(data: Moments) -> ConformanceTest:
@@ -366,11 +359,9 @@ def _clip(data: Moments) -> ConformanceTest:
     clip = fitted_clip(data)
     if clip is None:
         return _not_run(id, name, "no canary was ever added")
-    from scipy.stats import t
-
     weight = float(np.square(data.trace.draws.astype(np.float64)).sum())
     statistic = abs(clip.value - 1) / _clip_error(data, weight)
-    p_value = 2 * float(t.sf(statistic, data.observations or math.inf))
+    p_value = 2 * float(tails.student_sf(statistic, data.observations or math.inf))
     text = f"a canary has norm {_shown(clip.value)} C in the sum ({clip.words}), 1 C declared"
     return _chance(id, name, p_value, text)
 
@@ -382,10 +373,8 @@ def _noise(data: Moments) -> ConformanceTest:
         return _not_run(id, name, data.no_noise_reason or "")
     if data.declared_sigma == 0.0:
         return _not_run(id, name, "no noise was declared")
-    from scipy.stats import chi2
-
     statistic = data.square / data.declared_sigma / data.declared_sigma
-    below = float(chi2.cdf(statistic, data.observations))
+    below = float(tails.chi2_cdf(statistic, data.observations))
     ratio = data.sigma.value / data.declared_sigma
     text = (
         f"standard deviation {ratio:.3f} of the declared: {_shown(data.sigma.value)} ({data.sigma.words}), "
@@ -393,7 +382,7 @@ def _noise(data: Moments) -> ConformanceTest:
     text += f"{_shown(data.declared_sigma)} declared"
     if not data.trace.real_sum_subtracted:
         return _chance(id, name, below, text + "; the real data are in it and can only add to it")
-    return _chance(id, name, _two_sided(below, chi2.sf(statistic, data.observations)), text)
+    return _chance(id, name, _two_sided(below, tails.chi2_sf(statistic, data.observations)), text)
 
 
 def _mean(data: Moments) -> ConformanceTest:
@@ -409,11 +398,9 @@ def _mean(data: Moments) -> ConformanceTest:
 
 def _sphere_tail(share: float, freedom: float) -> float:
     """Two-sided tail of a variable on [-1, 1] with density (1 - r^2)^(freedom/2 - 1): Student's t after a change."""
-    from scipy.stats import t
-
     if freedom <= 0 or abs(share) >= 1.0:
         return 0.0 if freedom > 0 else 1.0
-    return 2 * float(t.sf(abs(share) * math.sqrt(freedom / (1 - share**2)), freedom))
+    return 2 * float(tails.student_sf(abs(share) * math.sqrt(freedom / (1 - share**2)), freedom))
 
 
 def _correlation(data: Moments, lag: int) -> ConformanceTest:
@@ -468,7 +455,8 @@ def _over_steps(data: Moments) -> ConformanceTest:
     low = int(np.count_nonzero(ratio < 0.5))
     if 0 < low < ratio.size:
         text += f", below half of it at {low:,} of {ratio.size:,}"
-    return _chance(id, name, _equal_variances(squares, np.full(squares.size, per_step)), text)
+    p_value, strength = _equal_variances(squares, np.full(squares.size, per_step))
+    return _chance(id, name, p_value, text, strength)
 
 
 def _over_layers(data: Moments) -> ConformanceTest:
@@ -477,7 +465,7 @@ def _over_layers(data: Moments) -> ConformanceTest:
         return _not_run(id, name, data.no_noise_reason)
     size = len(trace.layers)
     counts = (np.bincount(trace.layer[data.out], minlength=size) * trace.n_steps).astype(np.int64)
-    squares = np.bincount(trace.layer[data.out], trace.sum2[data.out], size)
+    squares = np.bincount(trace.layer[data.out], trace.sum2[data.out], size).astype(np.float64)
     used = np.flatnonzero(counts >= FEWEST_PER_GROUP)
     if used.size < 2:
         return _not_run(id, name, "fewer than two layers hold canaries that do not take part")
@@ -487,7 +475,8 @@ def _over_layers(data: Moments) -> ConformanceTest:
         f"standard deviation from {ratio.min():.3f} to {ratio.max():.3f} of the fitted over {used.size:,} layers, "
         f"farthest off in {show(trace.layers[used[far]], 40)}"
     )
-    return _chance(id, name, _equal_variances(squares[used], counts[used]), text)
+    p_value, strength = _equal_variances(squares[used], counts[used])
+    return _chance(id, name, p_value, text, strength)
 
 
 def _ratios(data: Moments, squares: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -496,18 +485,17 @@ def _ratios(data: Moments, squares: NDArray[np.float64], counts: NDArray[np.int6
     return ratios
 
 
-def _equal_variances(squares: NDArray[np.float64], counts: NDArray[np.int64]) -> float:
-    """Bartlett's test for normal groups of mean 0, equation (11)."""
+def _equal_variances(squares: NDArray[np.float64], counts: NDArray[np.int64]) -> tuple[float, float]:
+    """Bartlett's test for normal groups of mean 0, equation (11): its p-value, and the deviation in standard ones."""
     if (squares == 0.0).any():
-        return 0.0
-    from scipy.stats import chi2
-
+        return 0.0, math.inf
     total = float(counts.sum())
     pooled = float(squares.sum()) / total
     statistic = -float((counts * np.log(squares / counts / pooled)).sum())
     freedom = squares.size - 1
     correction = 1 + (float((1 / counts).sum()) - 1 / total) / (3 * freedom)
-    return float(chi2.sf(statistic / correction, freedom))
+    statistic /= correction
+    return float(tails.chi2_sf(statistic, freedom)), (statistic - freedom) / math.sqrt(2 * freedom)
 
 
 def _shape(data: Moments) -> ConformanceTest:
@@ -517,24 +505,24 @@ def _shape(data: Moments) -> ConformanceTest:
         return _not_run(id, name, data.no_noise_reason)
     if count < FEWEST_FOR_MOMENTS:
         return _not_run(id, name, f"fewer than {FEWEST_FOR_MOMENTS:,} observations of the noise alone")
-    from scipy.stats import norm
-
     third = float(data.trace.sum3[data.out].sum()) / data.square * math.sqrt(count / data.square)
     fourth = float(data.trace.sum4[data.out].sum()) / data.square * (count / data.square)
-    skew = 2 * float(norm.sf(abs(third) / math.sqrt(15 * count / ((count + 2) * (count + 4)))))
+    lean = abs(third) / math.sqrt(15 * count / ((count + 2) * (count + 4)))
+    mean, variance, _ = _kurtosis_moments(count)
+    strength = max(lean, abs(fourth - float(mean)) / math.sqrt(float(variance)))
     text = f"skewness {third:.3f} (0 expected), kurtosis {fourth:.3f} (3 expected)"
-    return _chance(id, name, 2 * min(skew, _kurtosis_tail(fourth, count)), text)
+    return _chance(
+        id, name, 2 * min(2 * float(tails.normal_sf(lean)), _kurtosis_tail(fourth, count)), text, strength
+    )
 
 
 def _kurtosis_tail(value: float, count: int) -> float:
     """Two-sided tail of the kurtosis by the gamma law that has its exact mean, variance and skewness, equation (14)."""
-    from scipy.stats import gamma
-
     mean, variance, third = _kurtosis_moments(count)
     shape = 4 * variance**3 / third**2
     scale = third / (2 * variance)
     shifted = float((Fraction(value) - mean) / scale + shape)
-    return _two_sided(gamma.cdf(shifted, float(shape)), gamma.sf(shifted, float(shape)))
+    return _two_sided(tails.gamma_cdf(shifted, float(shape)), tails.gamma_sf(shifted, float(shape)))
 
 
 def _kurtosis_moments(count: int) -> tuple[Fraction, Fraction, Fraction]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +17,7 @@ from auditkit.privacy.epsilon._inputs import check_counts
 from auditkit.results import Assumption, Check, Counts
 
 if TYPE_CHECKING:
+    from auditkit.engine.runner import Engine
     from auditkit.privacy.epsilon.families import SubsampledGaussianCurves
     from auditkit.privacy.mechanism import TraceSummary
 
@@ -46,7 +47,7 @@ _UNIT_MEAN = Assumption(
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """Outcomes of a membership attack in randomised units; made by `from_counts`, `from_scores`,
-    `from_records` or `from_file`.
+    `from_file`, `from_records`, `from_training` or `from_manifest`.
 
     Attributes
     ----------
@@ -386,6 +387,40 @@ class Evidence:
         from auditkit.privacy.recorded import evidence_from_manifest
 
         return evidence_from_manifest(path, model=model, arch=arch)
+
+    @classmethod
+    def from_training(
+        cls,
+        train: Callable[[NDArray[Any], NDArray[Any], int], Any],
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        models: int = 64,
+        attack: str | Iterable[str] = ("lira",),
+        engine: str | Engine = "local",
+        journal: str | Path | None = None,
+        seed: int | None = None,
+        **options: Any,
+    ) -> Evidence:
+        """Evidence from many trainings with and without challenge records.
+
+        ``train(X, y, seed)`` returns a model or a predict function. See
+        `auditkit.privacy.retraining.evidence_from_training` for arguments, further options (design, challenge,
+        candidates, rule, signal, deterministic, workers, progress), errors and cost.
+        """
+        from auditkit.privacy.retraining import evidence_from_training
+
+        return evidence_from_training(
+            train,
+            X,
+            y,
+            models=models,
+            attack=attack,
+            engine=engine,
+            journal=journal,
+            seed=seed,
+            **options,
+        )
 
 
 def _count(name: str, value: ArrayLike) -> int:

@@ -43,6 +43,10 @@ _STRUCTURE = (
 )
 
 
+# Noise multipliers for which an epsilon says something, and for which the accountant is quick.
+_SIGMA_RANGE = (0.02, 1e4)
+
+
 @dataclass(frozen=True)
 class Parameter:
     """One parameter of the mechanism: declared, and fitted where the trace allows.
@@ -305,22 +309,30 @@ def _fitted_epsilon(
 ) -> tuple[FittedEpsilon | None, str]:
     """The fitted epsilon, or why there is none."""
     failed = {test.id: test.name for test in tests if test.status == "fail"}
-    broken = [failed[id] for id in _STRUCTURE if id in failed]
-    if data.sigma is None:
-        return None, "every canary takes part, so that none shows the noise alone"
-    if data.sigma.value <= conformance.SILENCE:
-        return None, "without noise no epsilon is finite"
-    if broken:
-        return None, f"the model does not hold, as these tests failed: {', '.join(broken)}"
-    if _unbounded(data):
-        return (
-            None,
-            "a probe passed the clipping with more than the clipping norm: nothing limits a record's part",
-        )
+    reason = _no_epsilon(data, failed)
+    if reason:
+        return None, reason
     try:
         return _epsilon_at(data, failed, delta), ""
     except InputError as error:
         return None, f"the accountant gives none: {error}"
+
+
+def _no_epsilon(data: Moments, failed: Mapping[str, str]) -> str:
+    """Why no fitted epsilon would mean anything, or nothing."""
+    broken = [failed[id] for id in _STRUCTURE if id in failed]
+    if data.sigma is None:
+        return "every canary takes part, so that none shows the noise alone"
+    if data.sigma.value <= conformance.SILENCE:
+        return "without noise no epsilon is finite"
+    if broken:
+        return f"the model does not hold, as these tests failed: {', '.join(broken)}"
+    if _unbounded(data):
+        return "a probe passed the clipping with more than the clipping norm: nothing limits a record's part"
+    low, high = _SIGMA_RANGE
+    if not low <= data.sigma.value <= high:
+        return f"a noise multiplier of {data.sigma.value:.3g} is outside {low:g} to {high:g}"
+    return ""
 
 
 def _unbounded(data: Moments) -> bool:

@@ -374,8 +374,8 @@ def attach(
     ------
     InputError
         AK-EX-001 without Opacus; AK-OP-001 for another optimizer; AK-OP-002 and AK-OP-003 for canaries that do not
-        fit; AK-OP-004 for a rate that is missing or contradicts the accountant; AK-OP-005 for shuffled batches where
-        Poisson was declared; AK-OP-006 for other arguments out of range; AK-OP-007 when a trace is attached.
+        fit; AK-OP-004 for a rate that is missing or contradicts the accountant; AK-OP-005 for batches that are not
+        Poisson unless that was said; AK-OP-006 for other arguments out of range; AK-OP-007 when a trace is attached.
 
     Notes
     -----
@@ -392,6 +392,7 @@ def attach(
         probe_every=probe_every,
         weights=sum(p.numel() for p in parameters),
     )
+    canaries = int(canaries)
     seed = secrets.randbits(63) if seed is None else given.whole("seed", seed, 0)
     accountant, rate = given.accounting(optimizer.step_hook, accountant, sampling_rate, data_loader)
     sampler = given.sampler_of(sampler, data_loader)
@@ -399,16 +400,15 @@ def attach(
     directions = (Coordinates if kind == "coordinate" else Orthonormal)(
         parameters, canaries, _stream(seed, _DIRECTIONS)
     )
+    layers = given.layer_names(optimizer, parameters, model)
     run = _Run(
         kind=kind,
         seed=seed,
-        layers=given.layer_names(optimizer, parameters, model)
-        if kind == "coordinate"
-        else ("all parameters",),
+        layers=layers if kind == "coordinate" else ("all parameters",),
         layer=directions.layer,
         sampler=sampler,
         n_records=given.records(data_loader),
-        steps=steps,
+        steps=None if steps is None else int(steps),
         expected_batch_size=optimizer.expected_batch_size,
         clip=float(optimizer.max_grad_norm),
         sigma=given.noise_multiplier(optimizer),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -309,10 +309,11 @@ def _units(unit: Any, n_in: int, n_out: int) -> NDArray[np.int64]:
 
 def _check_attacks(attack: Attack | Sequence[Attack]) -> tuple[tuple[str, Attack], ...]:
     """Names (made different where they repeat) and attacks."""
-    listed: tuple[Attack, ...] = (attack,) if isinstance(attack, str) or callable(attack) else tuple(attack)
-    if not listed:
-        raise InputError("attack: must name at least one", id="AK-RC-006")
     known = (*_CLASSIFICATION, "quantile")
+    single = isinstance(attack, str) or callable(attack)
+    listed: tuple[Any, ...] = (attack,) if single else tuple(attack) if isinstance(attack, Iterable) else ()
+    if not listed:
+        raise InputError(f"attack: must name at least one of {', '.join(known)}", id="AK-RC-006")
     named: dict[str, Attack] = {}
     for one in listed:
         if not callable(one) and one not in known:

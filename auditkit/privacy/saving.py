@@ -168,9 +168,10 @@ def _constant(value: Any) -> Any:
 
 
 def _commitment(group: Group, trace: Trace | None, canaries: Canaries | None) -> str | None:
-    seed = trace.seed if trace is not None else canaries.seed if canaries is not None else None
-    units = np.unique(group.unit).size
-    return None if seed is None else commit(seed, group.kind, units, group.record_sha256)
+    """What fixed the coins before training: of the group that gives the headline."""
+    if trace is not None:
+        return commit(trace.seed, group.kind, group.bits.size)
+    return None if canaries is None else canaries.commitment
 
 
 def _versions() -> dict[str, str]:

@@ -17,6 +17,7 @@ from auditkit.report.answer import (
 from auditkit.report.charts import strip_chart
 from auditkit.report.escape import Markup, element, esc, join
 from auditkit.report.evidence import evidence_section
+from auditkit.report.mechanism import mechanism_section
 from auditkit.report.numbers import interval_text, level_text, lower_text, nearest_text, upper_text
 from auditkit.report.reading import Bound, Item, Reading, plain_values, read
 from auditkit.report.styles import CARD_CSS, PAGE_CSS
@@ -108,7 +109,16 @@ def _embedded_json(result: Mapping[str, Any]) -> Markup:
 
 
 def _page(reading: Reading) -> Markup:
-    sections = [evidence_section, _methods, _plan_table, _checks, _assumptions, _reach, _reproduce]
+    sections = [
+        evidence_section,
+        _methods,
+        _plan_table,
+        mechanism_section,
+        _checks,
+        _assumptions,
+        _reach,
+        _reproduce,
+    ]
     return join([_kicker(reading), _hero(reading), *(draw(reading) for draw in sections), _footer()])
 
 
@@ -234,7 +244,6 @@ def _reproduce(reading: Reading) -> Markup:
         "Settings": flattened(settings),
         "Environment": flattened(reading.sections["environment"]),
         "Timing": flattened(reading.sections["timing"], numbers=nearest_text),
-        "Mechanism fit (a fitted model, not an attack)": flattened(reading.sections["mechanism"]),
         "Details of the method": flattened(reading.sections["details"]),
         "Journal": flattened(reading.sections["journal"]),
     }

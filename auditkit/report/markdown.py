@@ -7,6 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from auditkit.errors import show
+from auditkit.report.mechanism import (
+    PARAMETER_HEADS,
+    TITLE,
+    epsilon_words,
+    parameter_rows,
+    words_of_test,
+)
 from auditkit.report.numbers import (
     exact_text,
     interval_text,
@@ -59,6 +66,7 @@ def render_markdown(result: Mapping[str, Any]) -> str:
     for title, body in (
         ("Bounds", _bounds(reading)),
         ("Attack", _summary(reading.figures.summary)),
+        (TITLE, _mechanism(reading)),
         ("Checks", [_status_line(item.status, item.text or item.id) for item in reading.checks]),
         ("Assumptions", _assumptions(reading)),
         ("Warnings", [f"- {_escaped(item.id)} {_escaped(item.text)}" for item in reading.warnings]),
@@ -136,6 +144,29 @@ def _summary(summary: Summary) -> list[str]:
     if summary.balanced_accuracy is not None:
         rows.append(["balanced accuracy", percent_text(summary.balanced_accuracy)])
     return _table(["quantity", "value"], rows) if rows else []
+
+
+def _mechanism(reading: Reading) -> list[str]:
+    mechanism = reading.mechanism
+    if mechanism is None:
+        return []
+    lines = [f"{_escaped(mechanism.verdict)}"]
+    words = epsilon_words(mechanism)
+    if words:
+        label = "" if mechanism.epsilon is None else f": {mechanism.epsilon.label}"
+        lines += ["", _escaped(f"{words}{label}.")]
+    rows = [
+        [*map(_escaped, row[:4]), STATUS_WORDS.get(row[4], _escaped(row[4]))]
+        for row in parameter_rows(mechanism)
+    ]
+    if rows:
+        lines += ["", *_table([head.lower() for head in PARAMETER_HEADS], rows)]
+    failed = [test for test in mechanism.tests if test.status == "fail"]
+    return (
+        [*lines, "", *(_status_line(test.status, words_of_test(test)) for test in failed)]
+        if failed
+        else lines
+    )
 
 
 def _status_line(status: str, text: str) -> str:

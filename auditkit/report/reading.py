@@ -144,6 +144,58 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class FittedParameter:
+    """A parameter of the mechanism: declared, and fitted with its interval; `test` names the test of the two."""
+
+    name: str
+    declared: float | None
+    fitted: float | None
+    lower: float | None
+    upper: float | None
+    method: str
+    test: str
+
+
+@dataclass(frozen=True)
+class MechanismTest:
+    """A test of the training trace against the declaration."""
+
+    id: str
+    name: str
+    status: str
+    text: str
+    adjusted: float | None
+
+
+@dataclass(frozen=True)
+class FittedEpsilon:
+    """Epsilon of the fitted mechanism: an estimate of a model, never a bound."""
+
+    lower: float | None
+    upper: float | None
+    fitted: float | None
+    declared: float | None
+    label: str
+    rate_source: str
+
+
+@dataclass(frozen=True)
+class Mechanism:
+    """The mechanism fit of a training trace."""
+
+    status: str
+    verdict: str
+    parameters: tuple[FittedParameter, ...]
+    tests: tuple[MechanismTest, ...]
+    epsilon: FittedEpsilon | None
+    no_epsilon: str
+    level: float | None
+    test_level: float | None
+    assumptions: tuple[str, ...]
+    not_seen: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Reading:
     """A result dictionary, checked."""
 
@@ -168,6 +220,7 @@ class Reading:
     plan: Plan | None
     figures: Figures
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    mechanism: Mechanism | None = None
 
     @property
     def certified(self) -> Bound | None:
@@ -238,18 +291,29 @@ def read(result: Mapping[str, Any]) -> Reading:
         plan=_plan(top) if kind == "plan" else None,
         figures=_figures(top.mapping("figures")),
         sections={name: top.mapping(name).values for name in _SECTIONS},
+        mechanism=_mechanism(top.mapping("mechanism")),
     )
     return _without_numbers(found) if found.status == "invalid-design" else found
 
 
-_SECTIONS = ("inputs", "settings", "environment", "timing", "mechanism", "details", "journal")
+_SECTIONS = ("inputs", "settings", "environment", "timing", "details", "journal")
 
 
 def _without_numbers(reading: Reading) -> Reading:
     """An invalid design supports no number at all: whatever was computed stays in the JSON only."""
     headline = None if reading.headline is None else replace(reading.headline, lower=None)
+    mechanism = reading.mechanism
+    if mechanism is not None:
+        mechanism = replace(mechanism, epsilon=None, no_epsilon="the design is invalid")
     return replace(
-        reading, headline=headline, posterior=None, bounds=(), counts={}, detectable=None, figures=Figures()
+        reading,
+        headline=headline,
+        posterior=None,
+        bounds=(),
+        counts={},
+        detectable=None,
+        figures=Figures(),
+        mechanism=mechanism,
     )
 
 
@@ -304,6 +368,15 @@ class _Fields:
 
     def mapping(self, key: str) -> _Fields:
         return _Fields(self.values.get(key), self._at(key))
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        value = self.values.get(key)
+        if value is not None and not isinstance(value, list | tuple):
+            raise _refusal(self._at(key), "a list of texts", value)
+        for index, item in enumerate(value or ()):
+            if not isinstance(item, str):
+                raise _refusal(f"{self._at(key)}[{index}]", "text", item)
+        return tuple(value or ())
 
     def items(self, key: str) -> tuple[_Fields, ...]:
         value = self.values.get(key)
@@ -392,6 +465,58 @@ def _counts(fields: _Fields) -> Mapping[str, int]:
 
 def _item(item: _Fields, status: str) -> Item:
     return Item(id=item.text("id") or "", text=item.text("text") or "", status=status)
+
+
+def _mechanism(fields: _Fields) -> Mechanism | None:
+    if not fields.values:
+        return None
+    return Mechanism(
+        status=fields.text("status") or "not tested",
+        verdict=fields.text("verdict") or "",
+        parameters=tuple(_fitted_parameter(item) for item in fields.items("parameters")),
+        tests=tuple(_mechanism_test(item) for item in fields.items("tests")),
+        epsilon=_fitted_epsilon(fields.mapping("epsilon")),
+        no_epsilon=fields.text("no_epsilon") or "",
+        level=fields.number("level", 0, 1),
+        test_level=fields.number("test_level", 0, 1),
+        assumptions=fields.texts("assumptions"),
+        not_seen=fields.texts("not_seen"),
+    )
+
+
+def _fitted_parameter(item: _Fields) -> FittedParameter:
+    return FittedParameter(
+        name=item.label("name"),
+        declared=item.number("declared"),
+        fitted=item.number("fitted"),
+        lower=item.number("lower"),
+        upper=item.number("upper"),
+        method=item.label("method"),
+        test=item.text("test") or "",
+    )
+
+
+def _mechanism_test(item: _Fields) -> MechanismTest:
+    return MechanismTest(
+        id=item.text("id") or "",
+        name=item.text("name") or "",
+        status=item.text("status") or "not-run",
+        text=item.text("text") or "",
+        adjusted=item.number("adjusted", 0, 1),
+    )
+
+
+def _fitted_epsilon(fields: _Fields) -> FittedEpsilon | None:
+    if not fields.values:
+        return None
+    return FittedEpsilon(
+        lower=fields.number("lower", 0),
+        upper=fields.number("upper", 0),
+        fitted=fields.number("fitted", 0),
+        declared=fields.number("declared", 0),
+        label=fields.text("label") or "",
+        rate_source=fields.label("rate_source"),
+    )
 
 
 def _plan(top: _Fields) -> Plan:

@@ -10,6 +10,7 @@ from typing import Any
 
 from auditkit.errors import show
 from auditkit.report.axes import Axis, epsilon_span, linear_ticks
+from auditkit.report.mechanism import mechanism_sentence
 from auditkit.report.numbers import count_text, exact_text, level_text, lower_text, upper_text
 from auditkit.report.reading import Reading, read
 from auditkit.report.words import (
@@ -325,6 +326,13 @@ def _notes(page: _Page, reading: Reading) -> None:
     if lower is not None and not reading.contradicted:
         parts += reach_sentences(reading)[:1]
     left = LINES - len(page.lines)
+    if reading.mechanism is not None:
+        room = min(2, left - 1 - bool(reading.warnings))
+        if room >= 1:
+            page.block("fit", mechanism_sentence(reading.mechanism), most=room)
+            left = LINES - len(page.lines)
+        else:
+            parts.insert(0, mechanism_sentence(reading.mechanism) + ".")
     if parts:
         page.block("note", " ".join(parts), most=min(4, left - bool(reading.warnings)))
     if reading.warnings:

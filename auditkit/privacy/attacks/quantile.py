@@ -91,7 +91,7 @@ def quantile_regression(
     """
     values = finite_array(scores, "scores", (1,))
     n = values.size
-    table = number_array(features, "features", tuple(range(1, 9))).reshape(n, -1) if n else np.empty((0, 0))
+    table = _features(features, n)
     members = _column(bits, n, "bits") != 0
     units = np.arange(n) if unit is None else _column(unit, n, "unit")
     for name, share in (("quantile", quantile), ("fit_share", fit_share)):
@@ -106,7 +106,7 @@ def quantile_regression(
     fitted = np.isin(units, fitted_units) & ~members
     if fitted.sum() < _FEWEST:
         raise InputError(
-            f"bits: must leave at least {_FEWEST} non-members to fit the quantile on, not {fitted.sum()}",
+            f"nonmembers: must leave at least {_FEWEST} to fit the quantile on, not {fitted.sum()}",
             id="AK-AT-007",
             hint="give more non-members, or another attack",
         )
@@ -114,6 +114,15 @@ def quantile_regression(
     fit = _boosting if method == "boosting" else _linear
     usual = fit(table[fitted], values[fitted], table[audited], quantile, generator)
     return QuantileScores(values[audited] - usual, audited, float(quantile), int(seed))
+
+
+def _features(value: ArrayLike, rows: int) -> FloatArray:
+    table = number_array(value, "features", tuple(range(1, 9)))
+    if len(table) != rows or table.size == 0:
+        raise InputError(
+            f"features: must have one row a score, {rows:,}, not shape {table.shape}", id="AK-AT-004"
+        )
+    return table.reshape(rows, -1)
 
 
 def _column(value: ArrayLike, rows: int, what: str) -> NDArray[Any]:
@@ -147,11 +156,11 @@ def _linear(
 ) -> FloatArray:
     from sklearn.linear_model import QuantileRegressor
 
+    if not np.isfinite(X).all() or not np.isfinite(new).all():
+        raise InputError("features: must be finite for method 'linear'", id="AK-AT-002")
     kept = generator.permutation(len(y))[:_LINEAR_ROWS]
     centre, scale = X[kept].mean(axis=0), X[kept].std(axis=0)
     scale = np.where(scale > 0, scale, 1.0)
-    if not np.isfinite(X).all() or not np.isfinite(new).all():
-        raise InputError("features: must be finite for method 'linear'", id="AK-AT-002")
     model = QuantileRegressor(quantile=quantile, alpha=1e-3, solver="highs")
     predicted: FloatArray = model.fit((X[kept] - centre) / scale, y[kept]).predict((new - centre) / scale)
     return predicted
