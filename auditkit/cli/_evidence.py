@@ -185,7 +185,7 @@ def _from_manifest(sources: Sources, seed: int | None, progress: Any) -> Evidenc
 def _from_records(sources: Sources, seed: int | None, progress: Any) -> Evidence:
     from auditkit.privacy.records import evidence_from_files
 
-    chosen = {"attack": _names(sources.attack)} if sources.attack else {}
+    chosen: dict[str, Any] = {"attack": _names(sources.attack)} if sources.attack else {}
     return evidence_from_files(
         sources.model or "",
         sources.members or "",

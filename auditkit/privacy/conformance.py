@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from auditkit.errors import show
 from auditkit.privacy import tails
@@ -236,9 +236,9 @@ def _shown(value: float) -> str:
     return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
-def _two_sided(lower: float, upper: float) -> float:
+def _two_sided(lower: ArrayLike, upper: ArrayLike) -> float:
     """Twice the smaller tail."""
-    return min(1.0, 2 * min(float(lower), float(upper)))
+    return min(1.0, 2 * float(np.minimum(lower, upper)))
 
 
 def _steps(data: Moments) -> ConformanceTest:

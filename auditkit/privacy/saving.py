@@ -153,10 +153,7 @@ def _canary_scores(model: Any, initial: Any, canaries: Canaries) -> dict[str, Fl
 def _claimed(trace: Trace | None, claim: float | None, delta: float | None) -> dict[str, Any]:
     declared = {} if trace is None else trace.declared(delta)
     return {
-        **{
-            key: declared.get(key)
-            for key in ("sigma", "sampling_rate", "steps", "clip", "sampler")
-        },
+        **{key: declared.get(key) for key in ("sigma", "sampling_rate", "steps", "clip", "sampler")},
         "epsilon": declared.get("epsilon") if claim is None else claim,
         "delta": delta,
     }
