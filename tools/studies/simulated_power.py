@@ -20,7 +20,12 @@ from auditkit.privacy.epsilon.one_run import one_run_score_bound
 from auditkit.privacy.epsilon.privacy_loss import sigma_for_epsilon
 
 DELTA, ALPHA = 1e-5, 0.05
-SETTINGS: tuple[tuple[float, int, float], ...] = ((0.1, 100, 4.0), (0.1, 100, 10.0), (1.0, 1, 4.0), (1.0, 1, 10.0))
+SETTINGS: tuple[tuple[float, int, float], ...] = (
+    (0.1, 100, 4.0),
+    (0.1, 100, 10.0),
+    (1.0, 1, 4.0),
+    (1.0, 1, 10.0),
+)
 
 
 def simulate(
