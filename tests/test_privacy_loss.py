@@ -164,6 +164,17 @@ def test_many_steps_and_small_rates_stay_enclosed_and_narrow():
     assert upper - lower < 1e-3 * upper
 
 
+@pytest.mark.parametrize(
+    ("sigma", "rate", "steps"), [(0.25, 1e-3, 100), (0.3, 1e-5, 1000), (1.0, 1e-6, 50), (0.3, 0.01, 1000)]
+)
+def test_small_rates_with_little_noise_are_enclosed(sigma, rate, steps):
+    """The curve has a sharp corner at 1 - q, which the grid may be too coarse for: wide, never wrong, never a crash."""
+    lower, upper = subsampled_gaussian_epsilon(sigma, sampling_rate=rate, steps=steps, delta=1e-4)
+    assert 0.0 <= lower <= upper
+    # Showing the record's first draw alone reveals at least this much: one step is a post-processing of all.
+    assert upper >= subsampled_gaussian_epsilon(sigma, sampling_rate=rate, steps=1, delta=1e-4)[0]
+
+
 def test_more_noise_is_never_less_private():
     ends = [
         subsampled_gaussian_epsilon(s, sampling_rate=0.1, steps=100, delta=1e-5) for s in (0.7, 1.0, 2.0, 9.0)

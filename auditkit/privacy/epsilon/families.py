@@ -105,7 +105,7 @@ class SubsampledGaussianCurves:
 
         Notes
         -----
-        One to a few seconds.
+        One to six seconds for q from 0.01; at q = 0.001 with T = 100 about 50.
         """
         settings = privacy_loss._mechanism(1.0, sampling_rate, steps)
         given = [delta] if isinstance(delta, int | float) else list(delta)

@@ -320,7 +320,7 @@ def _discretise(
     mass = np.maximum(np.where(z >= 1.0, np.diff(from_right), np.diff(from_left)), 0.0)
     rebuilt_above = high + np.append(np.cumsum(np.cumsum(mass[::-1])[:-1] * gaps[::-1])[::-1], 0.0)
     rebuilt_below = low * z[0] + np.append(0.0, np.cumsum((low + np.cumsum(mass[:-1])) * gaps))
-    place = index - first
+    place = np.clip(index - first, 0, last - first)
     inward = _excess(above, rebuilt_above, at_nodes.above_error[place], upper=upper, terms=mass.size)
     outward = _excess(below, rebuilt_below, at_nodes.below_error[place], upper=upper, terms=mass.size)
     held = mass > 0.0
@@ -383,6 +383,9 @@ def _convex_part(index: Ints, above: Floats, below: Floats, spacing: float) -> t
     """
     z = np.exp(spacing * index)
     start, stop = int(np.flatnonzero(below == 0.0)[-1]), int(np.flatnonzero(above == 0.0)[0])
+    if stop - start < 2:  # too coarse a grid: the constant ratio 1 lies below every other (Jensen)
+        moved = np.expm1(spacing * np.arange(-1, 2))
+        return np.arange(-1, 2), np.maximum(-moved, 0.0), np.maximum(moved, 0.0)
     rise, fall = below[start + 1 : stop] / (z[start + 1 : stop] - z[start]), above[start + 1 : stop]
     fall = fall / (z[stop] - z[start + 1 : stop])
     first, last = start + 1 + int(np.argmin(rise)), start + 1 + int(np.argmin(fall))
@@ -635,7 +638,10 @@ def _tilt(ratio: _Discrete, steps: int, delta: float) -> float:
 
 
 def _spacing(mechanism: _Mechanism, refinement: int) -> float:
-    """The spacing of losses: a part of one step's standard deviation, but at most 2^18 losses in one step."""
+    """The spacing of losses: a part of one step's standard deviation, and of q, where the curve has its corner.
+
+    At most 2^18 losses in one step.
+    """
     x = np.linspace(-8.0, 8.0, 401)
     weight = np.exp(-0.5 * x * x)
     exponent = (x - 0.5 / mechanism.sigma) / mechanism.sigma
@@ -643,7 +649,8 @@ def _spacing(mechanism: _Mechanism, refinement: int) -> float:
     mean = float(weight @ loss) / float(weight.sum())
     deviation = math.sqrt(float(weight @ (loss - mean) ** 2) / float(weight.sum()))
     first, last = _loss_range(mechanism, 1e-30)
-    return max(_COARSE * deviation / 3.0**refinement, (last - first) / _LARGEST_STEP_GRID)
+    fine = min(_COARSE * deviation, 0.25 * mechanism.rate) / 3.0**refinement
+    return max(fine, (last - first) / _LARGEST_STEP_GRID)
 
 
 def _delta_curve(mechanism: _Mechanism, epsilons: Floats, direction: str) -> tuple[Floats, Floats]:
