@@ -6,7 +6,7 @@ Each is the training of opacus_digits.py with one defect that Opacus' accountant
 * clipping: gradients are not clipped,
 * sampling: every step reads all records instead of a random tenth.
 
-Usage: python examples/opacus_broken.py [--folder .]
+Usage: python examples/opacus_broken.py [--defect noise] [--folder .]
 """
 
 from __future__ import annotations
@@ -73,11 +73,12 @@ def main(arguments: list[str] | None = None) -> dict[str, DPEstimate]:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--defect", choices=DEFECTS, help="only this one")
     parser.add_argument("--folder", type=Path, default=Path())
     chosen = parser.parse_args(arguments)
     opacus_digits.silence_known_warnings()
     results = {}
-    for defect in DEFECTS:
+    for defect in [chosen.defect] if chosen.defect else DEFECTS:
         print(f"defect: {defect}")
         results[defect] = audit(defect, chosen.folder)
         print(f"  {results[defect].verdict.sentence}")

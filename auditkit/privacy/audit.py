@@ -129,7 +129,7 @@ def dp_estimate(
         found = _run_checks(question, request, detectable, point)
         if mechanism is not None:
             found["mechanism-fit"] = checks.mechanism_fit(mechanism)
-        if evidence.declared:
+        if "sigma" in evidence.declared:
             found["declared-epsilon"] = checks.declared_epsilon(evidence.declared, delta=request.delta)
     with clock.phase("figures"):
         figures = _figures(question, request, headline, posterior, point)
