@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from auditkit import AuditWarning, InputError
 from auditkit.privacy import Canaries, Evidence, dp_estimate
-from auditkit.privacy import _canary_records as make
 from auditkit.privacy.numbers import binomial_tail
+from auditkit.privacy.planting import records as make
 
 DELTA = 1e-5
 KINDS = ("mislabel", "blank", "given", "label")

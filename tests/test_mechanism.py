@@ -13,8 +13,8 @@ import pytest
 from scipy import stats
 
 from auditkit import InputError
-from auditkit.privacy import conformance
 from auditkit.privacy.mechanism import EPSILON_LABEL, TraceSummary, fit_mechanism
+from auditkit.privacy.trace import conformance
 
 sys.path.insert(0, str(Path(__file__).parent))
 from traces import declaration, observations, simulate_summary, summarise

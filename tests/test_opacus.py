@@ -21,10 +21,11 @@ from opacus.utils.batch_memory_manager import BatchMemoryManager  # noqa: E402
 from torch import nn  # noqa: E402
 
 from auditkit import InputError  # noqa: E402
-from auditkit.privacy import _directions, conformance, opacus  # noqa: E402
-from auditkit.privacy._trace_statistics import step_scores  # noqa: E402
+from auditkit.privacy import opacus  # noqa: E402
 from auditkit.privacy.coins import toss_coins  # noqa: E402
 from auditkit.privacy.epsilon.one_run import one_run_bound  # noqa: E402
+from auditkit.privacy.trace import conformance, directions  # noqa: E402
+from auditkit.privacy.trace.statistics import step_scores  # noqa: E402
 
 MODES = ("hooks", "functorch", "ew", "ghost")
 QUIET = 1e-9  # a noise multiplier that leaves the draws themselves to be read
@@ -272,20 +273,20 @@ def test_parameters_of_any_layout_and_precision_are_followed(kind, narrow):
     ]
     # the first is not contiguous; whole numbers below 2^8 are exact in bfloat16
     clean = [torch.randn(7, 5, dtype=torch.float64).t(), torch.randint(0, 99, (6,)).to(narrow)]
-    make = _directions.Coordinates if kind == "coordinate" else _directions.Orthonormal
-    directions = make(parameters, 41, rng)
+    make = directions.Coordinates if kind == "coordinate" else directions.Orthonormal
+    planted = make(parameters, 41, rng)
     for p, total in zip(parameters, clean, strict=True):
         p.summed_grad = total.clone()
-    captured, drawn = directions.capture(), np.array([0, 3, 34, 35, 40])
-    directions.inject(drawn, 2.0)
+    captured, drawn = planted.capture(), np.array([0, 3, 34, 35, 40])
+    planted.inject(drawn, 2.0)
     for p in parameters:
         p.grad = p.summed_grad / 4
     expected = np.zeros(41)
     expected[drawn] = 2.0
     # orthonormal directions have entries below 1, which bfloat16 rounds beside sums of up to 2^7 to 2^-2 at worst
     tolerance = 2e-5 if kind == "coordinate" or narrow == torch.float32 else 0.25 * np.sqrt(6)
-    np.testing.assert_allclose(directions.observe(captured, 4.0), expected, atol=tolerance)
-    assert directions.observe(None, 4.0).shape == (41,)
+    np.testing.assert_allclose(planted.observe(captured, 4.0), expected, atol=tolerance)
+    assert planted.observe(None, 4.0).shape == (41,)
 
 
 def test_the_summary_is_that_of_the_kept_observations():
@@ -621,7 +622,7 @@ def test_other_optimizers_are_refused():
 def test_canaries_that_do_not_fit_are_refused(monkeypatch):
     for canaries in (0, 185, 2.5, True, "9"):
         refused("AK-OP-002", "from 1 to the number of trainable weights, 184", canaries=canaries)
-    monkeypatch.setattr(_directions, "LARGEST_MATRIX", 1000)
+    monkeypatch.setattr(directions, "LARGEST_MATRIX", 1000)
     refused("AK-OP-003", "at most 5 for kind 'orthonormal'.*1,840 entries", kind="orthonormal")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+
 import click
 
 from auditkit.cli._common import EXIT_OK, Option, Session, Text, Verb

@@ -21,14 +21,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from auditkit.errors import AuditWarning, InputError, show
 from auditkit.io.arrays import check_unit
-from auditkit.privacy import _canary_checks as checking
-from auditkit.privacy import _canary_files as files
-from auditkit.privacy import _canary_planting as planting
-from auditkit.privacy import _canary_records as make
-from auditkit.privacy._canary_dataset import CanaryDataset
-from auditkit.privacy._canary_planting import KINDS, Kind
-from auditkit.privacy._canary_scores import Loss, Scores, device_of, record_scores
 from auditkit.privacy.epsilon import _bound_inputs as check
+from auditkit.privacy.planting import checks as checking
+from auditkit.privacy.planting import choosing, files
+from auditkit.privacy.planting import records as make
+from auditkit.privacy.planting.choosing import KINDS, Kind
+from auditkit.privacy.planting.dataset import CanaryDataset
+from auditkit.privacy.planting.scores import Loss, Scores, device_of, record_scores
 from auditkit.results import Assumption, Check
 
 if TYPE_CHECKING:
@@ -167,24 +166,24 @@ class Canaries:
         """
         records, labels = make.record_arrays(X, y)
         seed = check.seed(seed)
-        share = planting.check_choices(kind, p, near, keep_originals, unit)
+        share = choosing.check_choices(kind, p, near, keep_originals, unit)
         rows = records.shape[0]
         groups = np.arange(rows) if unit is None else check_unit(unit, rows)
-        coins = planting.check_m(m, kind, int(np.unique(groups).size))
+        coins = choosing.check_m(m, kind, int(np.unique(groups).size))
         radius = share * make.typical_distance(records)
-        parts = planting.make_canaries(kind, records, labels, groups, m=coins, radius=radius, seed=seed)
+        parts = choosing.make_canaries(kind, records, labels, groups, m=coins, radius=radius, seed=seed)
         ordinary = np.ones(rows, np.bool_)
         if not keep_originals:
             ordinary[parts.source[parts.source >= 0]] = False
-        member = planting.toss(parts.unit, kind, seed)
-        planting.warn_if_few(int(np.unique(parts.unit).size))
+        member = choosing.toss(parts.unit, kind, seed)
+        choosing.warn_if_few(int(np.unique(parts.unit).size))
         return cls(
             kind=kind,
             **vars(parts),
             member=member,
             rows=rows,
             keep_originals=keep_originals,
-            near=0 if keep_originals else planting.count_near(parts.X, records[ordinary], radius),
+            near=0 if keep_originals else choosing.count_near(parts.X, records[ordinary], radius),
             seed=seed,
             salt=secrets.token_bytes(32),
             record_sha256=make.record_sha256(parts.X, parts.y),

@@ -1,8 +1,8 @@
 """Does a training run do what it declares? The fit of a training trace to the mechanism of DP-SGD.
 
 `fit_mechanism` estimates noise, clipping and sampling from a `TraceSummary`, tests each against its declaration
-(`auditkit.privacy.conformance`) and names what disagrees. The epsilon of the fitted mechanism is an estimate under a
-model of the mechanism, not a bound from an attack. Formulas: docs/theory/mechanism-fit.md.
+(`auditkit.privacy.trace.conformance`) and names what disagrees. The epsilon of the fitted mechanism is an estimate
+under a model of the mechanism, not a bound from an attack. Formulas: docs/theory/mechanism-fit.md.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from auditkit.errors import InputError, show
-from auditkit.privacy import conformance
-from auditkit.privacy.conformance import ConformanceTest, Interval, Moments
-from auditkit.privacy.trace_summary import TraceSummary
+from auditkit.privacy.trace import conformance
+from auditkit.privacy.trace.conformance import ConformanceTest, Interval, Moments
+from auditkit.privacy.trace.summary import TraceSummary
 from auditkit.results import json_ready
 
 __all__ = ["FittedEpsilon", "MechanismFit", "Parameter", "TraceSummary", "fit_mechanism"]

@@ -22,18 +22,18 @@ from numpy.typing import NDArray
 
 from auditkit.errors import InputError, require_extra, show
 from auditkit.io.files import write_atomically
-from auditkit.privacy import _opacus_arguments as given
-from auditkit.privacy import _trace_file
-from auditkit.privacy._directions import Coordinates, Orthonormal
-from auditkit.privacy._opacus_arguments import Sampler
-from auditkit.privacy._opacus_hooks import Attachment, Plan
-from auditkit.privacy._trace_statistics import SCORE_LIMIT, Step, TraceStatistics, draw_pairs
 from auditkit.privacy.coins import toss_coins
+from auditkit.privacy.trace import arguments as given
+from auditkit.privacy.trace import files
+from auditkit.privacy.trace.arguments import Sampler
+from auditkit.privacy.trace.directions import Coordinates, Orthonormal
+from auditkit.privacy.trace.hooks import Attachment, Plan
+from auditkit.privacy.trace.statistics import SCORE_LIMIT, Step, TraceStatistics, draw_pairs
 
 if TYPE_CHECKING:
     from auditkit.io.manifest import Group
     from auditkit.privacy.mechanism import MechanismFit
-    from auditkit.privacy.trace_summary import TraceSummary
+    from auditkit.privacy.trace.summary import TraceSummary
 
 Kind = Literal["coordinate", "orthonormal"]
 _GROUP = "gradient-"  # before the kind: its name in a manifest, and of its coins
@@ -206,7 +206,7 @@ class Trace:
             AK-OP-009 when there were no steps, or noise, rate or clipping norm changed over them: one set of
             parameters cannot then be compared with the observations.
         """
-        from auditkit.privacy.trace_summary import TraceSummary
+        from auditkit.privacy.trace.summary import TraceSummary
 
         self._require_finite()
         declared = self.declared(delta)
@@ -274,7 +274,7 @@ class Trace:
         """
         self._require_finite()
         self._remember_accountant()
-        write_atomically(path, _trace_file.pack(vars(self._run), self._statistics))
+        write_atomically(path, files.pack(vars(self._run), self._statistics))
 
     @classmethod
     def load(cls, path: str | Path) -> Trace:
@@ -285,7 +285,7 @@ class Trace:
         InputError
             AK-OP-011 for a file that `save` did not write, or that was damaged since.
         """
-        run, statistics = _trace_file.read(path)
+        run, statistics = files.read(path)
         return cls(_Run(**run), statistics)
 
     @property

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from auditkit.privacy import conformance
 from auditkit.privacy.mechanism import fit_mechanism
+from auditkit.privacy.trace import conformance
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from traces import simulate_summary

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import chi2
 
-from auditkit.privacy import conformance
 from auditkit.privacy.epsilon.privacy_loss import sigma_for_epsilon, subsampled_gaussian_epsilon
+from auditkit.privacy.trace import conformance
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 from traces import simulate_summary

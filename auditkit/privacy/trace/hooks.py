@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.errors import InputError, require_extra
-from auditkit.privacy._directions import Coordinates, Orthonormal, probe_value
-from auditkit.privacy._opacus_arguments import noise_multiplier
-from auditkit.privacy._trace_statistics import Step, TraceStatistics
+from auditkit.privacy.trace.arguments import noise_multiplier
+from auditkit.privacy.trace.directions import Coordinates, Orthonormal, probe_value
+from auditkit.privacy.trace.statistics import Step, TraceStatistics
 
 PROBE = 10.0
 """Norm of the gradient that tests the optimizer's clipping, in units of the clipping norm."""

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.errors import InputError, show
-from auditkit.privacy import _canary_records as make
-from auditkit.privacy._canary_planting import toss
+from auditkit.privacy.planting import records as make
+from auditkit.privacy.planting.choosing import toss
 from auditkit.results import Check, CheckStatus
 
 if TYPE_CHECKING:
@@ -112,6 +112,7 @@ def _blocks(train: Any) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
 
 
 def pair(value: Any) -> tuple[Any, Any]:
+    """A record and its label out of what a data set gives; or AK-CA-009."""
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise InputError(
             f"base: must be made of pairs (x, y), not {show(type(value).__name__)}", id="AK-CA-009"
@@ -120,6 +121,7 @@ def pair(value: Any) -> tuple[Any, Any]:
 
 
 def length(data: Any) -> int:
+    """Records in a data set; or AK-CA-009."""
     try:
         return len(data)
     except TypeError:

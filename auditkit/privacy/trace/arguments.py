@@ -23,6 +23,7 @@ _REFUSED = {
 
 
 def check_optimizer(optimizer: Any) -> None:
+    """Refuse what cannot be attached to: other optimizers, other clipping, several processes; or AK-OP-001, 007."""
     optimizers = require_extra("opacus.optimizers", "torch", "opacus.attach")
     kinds = [kind.__name__ for kind in type(optimizer).__mro__]
     refused = next((_REFUSED[kind] for kind in kinds if kind in _REFUSED), None)
@@ -47,6 +48,7 @@ def check_optimizer(optimizer: Any) -> None:
 
 
 def noise_multiplier(optimizer: Any) -> float:
+    """The optimizer's noise multiplier as a positive number; or AK-OP-006."""
     sigma = float(optimizer.noise_multiplier)
     if not (0 < sigma < math.inf):
         raise InputError(
@@ -60,6 +62,7 @@ def noise_multiplier(optimizer: Any) -> float:
 def check_choices(
     *, canaries: Any, kind: Any, sampler: Any, steps: Any, probe_every: Any, weights: int
 ) -> None:
+    """Refuse choices of `attach` that are unknown or out of range; or AK-OP-002, 006."""
     whole_number = isinstance(canaries, int | np.integer) and not isinstance(canaries, bool)
     if not whole_number or not 1 <= canaries <= weights:
         raise InputError(
@@ -81,6 +84,7 @@ def check_choices(
 
 
 def whole(name: str, value: Any, least: int) -> int:
+    """A whole number of at least `least`; or AK-OP-006."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value < 2**63:
         raise InputError(f"{name}: must be a whole number from {least}, not {show(value)}", id="AK-OP-006")
     return int(value)

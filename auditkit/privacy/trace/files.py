@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from auditkit.errors import InputError, show
 from auditkit.io.files import read_bytes
-from auditkit.privacy._trace_statistics import Step, TraceStatistics
+from auditkit.privacy.trace.statistics import Step, TraceStatistics
 
 SCHEMA = "auditkit.gradient-trace/1"
 BYTE_LIMIT = 2**30

@@ -18,7 +18,7 @@ from auditkit.errors import show
 from auditkit.privacy import tails
 
 if TYPE_CHECKING:
-    from auditkit.privacy.trace_summary import TraceSummary
+    from auditkit.privacy.trace.summary import TraceSummary
 
 FAMILY_LEVEL = 0.01
 BEYOND_DOUBT = 1e-6

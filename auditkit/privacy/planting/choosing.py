@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.errors import AuditWarning, InputError, show
-from auditkit.privacy import _canary_records as make
 from auditkit.privacy.coins import toss_coins
+from auditkit.privacy.planting import records as make
 
 Kind = Literal["mislabel", "blank", "given", "label"]
 
@@ -34,6 +34,7 @@ class Parts:
 
 
 def check_choices(kind: Any, p: Any, near: Any, keep_originals: bool, unit: Any) -> float:
+    """The radius of near copies, after every choice of `Canaries.plant` was checked; or AK-CA-001, 002, 007."""
     if kind not in KINDS:
         raise InputError(f"kind: must be one of {', '.join(KINDS)}, not {show(repr(kind))}", id="AK-CA-001")
     if not (isinstance(p, int | float) and p == 0.5):
@@ -54,6 +55,7 @@ def check_choices(kind: Any, p: Any, near: Any, keep_originals: bool, unit: Any)
 
 
 def check_m(m: Any, kind: Kind, units: int) -> int:
+    """The number of coins, at most as many as there are units; or AK-CA-004."""
     if m is None and kind == "given":
         m = units
     most = 10_000_000 if kind == "blank" else units
@@ -125,10 +127,12 @@ def toss(unit: NDArray[np.int64], kind: str, seed: int) -> NDArray[np.bool_]:
 
 
 def count_near(X: NDArray[Any], ordinary: NDArray[Any], radius: float) -> int:
+    """Canaries that have an ordinary record within `radius`."""
     return int(np.count_nonzero(make.near_others(X, ordinary, radius)))
 
 
 def warn_if_few(units: int) -> None:
+    """An `AuditWarning` where the coins are too few to show more than a gross leak."""
     if units < _FEW_UNITS:
         share = 0.05 ** (1 / units)
         most = math.log(share / (1 - share))

@@ -24,6 +24,7 @@ def device_of(model: Any) -> str:
 def record_scores(
     logits: NDArray[np.float64], classes: NDArray[Any] | None, labels: NDArray[Any], loss: Loss | None
 ) -> Scores:
+    """One score a canary and attack: of the label that it was trained on, or of one label less the other."""
     from auditkit.privacy.attacks.scores import logit_score, loss_score
 
     if loss is None:
