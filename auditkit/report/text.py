@@ -75,6 +75,7 @@ def render_text(result: Mapping[str, Any], *, color: bool = False, width: int = 
     else:
         _headline(page, reading)
         _posterior(page, reading)
+        _declared_family(page, reading)
         _axis(page, reading)
         _verdict(page, reading)
     _notes(page, reading)
@@ -202,6 +203,14 @@ def _posterior(page: _Page, reading: Reading) -> None:
         )
     elif reading.kind == "dp-estimate":
         page.paragraph("posterior  none in this result", most=1, indent=2)
+
+
+def _declared_family(page: _Page, reading: Reading) -> None:
+    """The bound that takes the declared mechanism for granted; other families stand in the reports."""
+    declared = next((b for b in reading.bounds if b.family and b.family.endswith("declared")), None)
+    if declared is not None and declared.lower is not None and declared.level is not None:
+        words = f"{declared.family}: at least {lower_text(declared.lower)} ({level_text(declared.level)} confidence)"
+        page.paragraph(f"assuming   {words}", most=2, indent=2)
 
 
 @dataclass(frozen=True)
