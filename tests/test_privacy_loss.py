@@ -234,3 +234,11 @@ def test_unreachable_epsilons_are_named():
     with pytest.raises(InputError) as caught:
         subsampled_gaussian_delta(1.0, sampling_rate=0.5, steps=10, epsilons=[0.0, math.inf])
     assert caught.value.id == "AK-DP-009"
+
+
+@pytest.mark.parametrize("rate", [1e-4, 0.1, 1.0])
+@pytest.mark.parametrize("sigma", [1e-300, 1e-3, 1e8, 1e15, 1e300])
+def test_absurd_noise_has_an_enclosure_too(sigma, rate):
+    lower, upper = subsampled_gaussian_epsilon(sigma, sampling_rate=rate, steps=100, delta=1e-5)
+    assert 0.0 <= lower <= upper
+    assert upper == 0.0 if sigma >= 1e8 else upper > 100

@@ -82,9 +82,9 @@ def save_with_audit(
 
     Notes
     -----
-    Tabulating the trade-off curves of a declared mechanism takes a few seconds. The weights are written before the
-    manifest, each whole or not at all: after a stop in between, the old manifest is refused because it names other
-    weights.
+    Tabulating the trade-off curves of a declared mechanism takes seconds, up to a minute at rates below 0.01. The
+    weights are written before the manifest, each whole or not at all: after a stop in between, the old manifest is
+    refused because it names other weights.
     """
     torch = require_extra("torch", "torch", "save_with_audit")
     if canaries is None and trace is None:

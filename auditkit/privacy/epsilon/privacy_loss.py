@@ -36,6 +36,10 @@ _HULL_ROUNDS = 10
 _SMALLEST_SIGMA = 0.2  # below, only a lower end: so little noise hides nothing
 _WINDOW_TAIL = 1e-20  # tilted mass outside the window of a composition
 _LARGEST_STEPS = 10_000_000
+_LEAST_NOISE, _MOST_NOISE = (
+    1e-100,
+    1e8,
+)  # beyond them squares overflow, or rounding hides one step's privacy loss
 
 
 def subsampled_gaussian_epsilon(
@@ -77,7 +81,14 @@ def subsampled_gaussian_epsilon(
     Manurangsi 2022 (arXiv 2207.04380) for chords; Abadi et al. 2016 for the mechanism.
     """
     mechanism = _mechanism(sigma, sampling_rate, steps)
-    return _epsilon(mechanism, _positive_delta(delta))
+    lower, upper = _epsilon(
+        mechanism._replace(sigma=min(max(mechanism.sigma, _LEAST_NOISE), _MOST_NOISE)), _positive_delta(delta)
+    )
+    # Epsilon falls as noise grows, so beyond the range its nearer end bounds it from one side.
+    return (
+        0.0 if mechanism.sigma > _MOST_NOISE else lower,
+        math.inf if mechanism.sigma < _LEAST_NOISE else upper,
+    )
 
 
 def subsampled_gaussian_delta(
