@@ -32,6 +32,7 @@ from auditkit.privacy.epsilon.one_run import (
     one_run_fdp_bound,
     one_run_score_bound,
 )
+from auditkit.privacy.epsilon.one_run_curves import one_run_subsampled_bound
 from auditkit.privacy.evidence import Evidence
 from auditkit.results import Counts, EpsilonBound
 
@@ -55,6 +56,7 @@ ALL_METHODS = (
     "one-run-fdp",
     "gaussian",
     "subsampled-gaussian",
+    "one-run-fdp-subsampled",
 )
 
 
@@ -102,7 +104,7 @@ def methods_for(evidence: Evidence, *, delta: float) -> tuple[str, ...]:
     """All methods that apply, the headline first. Katz knows no delta; splits need two units a class.
 
     The subsampled Gaussian family needs the curves of the declared mechanism, which a one-run or independent design
-    with scores may bring.
+    with scores may bring. One run has it twice: with canaries taken as independent, and without.
     """
     beside: tuple[str, ...]
     if evidence.design == "one-run":
@@ -113,7 +115,10 @@ def methods_for(evidence: Evidence, *, delta: float) -> tuple[str, ...]:
         beside = ("bonferroni",)
     else:
         beside = ("split", "multisplit", "bonferroni", "gaussian")
-    family = ("subsampled-gaussian",) if _family_applies(evidence, delta) else ()
+    family: tuple[str, ...] = ()
+    if _family_applies(evidence, delta):
+        once = ("one-run-fdp-subsampled",) if evidence.design == "one-run" else ()
+        family = ("subsampled-gaussian", *once)
     return (headline_method(evidence), *beside, *family)
 
 
@@ -472,6 +477,14 @@ def _subsampled_gaussian(question: Question, _: OperatingPoint | None) -> Epsilo
     )
 
 
+def _one_run_subsampled(question: Question, _: OperatingPoint | None) -> EpsilonBound:
+    scores, bits, curves = question.evidence.scores, question.evidence.bits, question.evidence.curves
+    assert scores is not None and bits is not None and curves is not None
+    return one_run_subsampled_bound(
+        scores, bits, curves=curves, delta=question.delta, alpha=question.alpha, seed=question.seed
+    )
+
+
 _COUNT_METHODS: dict[str, Method] = {
     "buehler": _from_counts(buehler),
     "clopper-pearson": _from_counts(clopper_pearson),
@@ -490,4 +503,5 @@ _SCORE_METHODS: dict[str, Method] = {
     "one-run": _one_run_scores(None),
     "one-run-fdp": _one_run_scores("gaussian"),
     "subsampled-gaussian": _subsampled_gaussian,
+    "one-run-fdp-subsampled": _one_run_subsampled,
 }

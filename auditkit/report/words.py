@@ -70,6 +70,7 @@ _METHODS = {
     "multisplit": "median over several splits",
     "bonferroni": "Bonferroni over all thresholds",
     "subsampled-gaussian": "subsampled Gaussian curve, exact joint test",
+    "one-run-fdp-subsampled": "f-DP one-run bound on the subsampled Gaussian curve",
     "betting": "betting against the claim, valid at any time",
     "bayes-2206.05199": "Bayesian posterior of the error rates",
 }

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -142,6 +143,18 @@ double one_run_mu(std::int64_t canaries, std::int64_t guesses, std::int64_t corr
   return one_run_gaussian_mu(outcome, alpha);
 }
 
+bool one_run_lines(std::int64_t canaries, std::int64_t guesses, std::int64_t correct, const Array& deltas,
+                   const Array& weights, double alpha) {
+  const OneRunOutcome outcome = checked_outcome(canaries, guesses, correct);
+  require(inside_unit(alpha), "alpha out of range");
+  const auto heights = view(deltas), slopes = view(weights);
+  require(heights.size() == slopes.size() && !heights.empty(), "a delta for each weight is required");
+  for (const double delta : heights) require(delta >= 0.0 && delta <= 1.0, "deltas out of range");
+  for (const double weight : slopes) require(weight > 0.0 && std::isfinite(weight), "weights out of range");
+  const py::gil_scoped_release nogil;
+  return one_run_rejects_lines(outcome, heights, slopes, alpha);
+}
+
 }  // namespace
 
 void register_privacy_bounds(py::module_& m) {
@@ -158,6 +171,8 @@ void register_privacy_bounds(py::module_& m) {
         arg("delta"), arg("alpha"), arg("resolution"));
   m.def("one_run_p_value", one_run_p, arg("canaries"), arg("guesses"), arg("correct"), arg("epsilon"), arg("delta"));
   m.def("one_run_gaussian_mu", one_run_mu, arg("canaries"), arg("guesses"), arg("correct"), arg("alpha"));
+  m.def("one_run_rejects_lines", one_run_lines, arg("canaries"), arg("guesses"), arg("correct"),
+        arg("deltas").noconvert(), arg("weights").noconvert(), arg("alpha"));
 }
 
 }  // namespace auditkit::bind

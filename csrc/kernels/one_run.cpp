@@ -90,4 +90,21 @@ double one_run_gaussian_mu(const OneRunOutcome& outcome, double alpha) {
   return last_true([&](double mu) { return one_run_rejects_gaussian(outcome, mu, alpha); }, 1e-12);
 }
 
+bool one_run_rejects_lines(const OneRunOutcome& outcome, std::span<const double> deltas,
+                           std::span<const double> weights, double alpha) {
+  const double m = static_cast<double>(outcome.canaries), r = static_cast<double>(outcome.guesses);
+  const double v = static_cast<double>(outcome.correct);
+  // The sums round as in the Gaussian case; the margin also covers the rounding of a line.
+  const double limit = r / m * (1.0 + 1e-9);
+  double right = alpha * v / m, wrong = alpha * (r - v) / m;
+  for (double i = v - 1.0; i >= 0.0; i -= 1.0) {
+    double grown = wrong;
+    for (std::size_t j = 0; j < deltas.size(); ++j) grown = std::max(grown, (right - deltas[j]) / weights[j]);
+    right += i / (r - i) * (grown - wrong);
+    wrong = grown;
+    if (right + wrong > limit) return true;  // both only grow
+  }
+  return false;
+}
+
 }  // namespace auditkit

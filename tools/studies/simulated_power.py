@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from auditkit.privacy.epsilon.families import SubsampledGaussianCurves, subsampled_gaussian_bound
 from auditkit.privacy.epsilon.one_run import one_run_score_bound
+from auditkit.privacy.epsilon.one_run_curves import one_run_subsampled_bound
 from auditkit.privacy.epsilon.privacy_loss import sigma_for_epsilon
 
 DELTA, ALPHA = 1e-5, 0.05
@@ -63,13 +64,16 @@ def measure(rate: float, steps: int, nominal: float, seeds: int, canaries: int) 
         spent += time.process_time() - start
         free = one_run_score_bound(scores, bits, delta=DELTA, alpha=ALPHA, seed=seed)
         fdp = one_run_score_bound(scores, bits, delta=DELTA, alpha=ALPHA, seed=seed, family="gaussian")
-        rows.append((family.epsilon, free.epsilon, fdp.epsilon))
+        curve = one_run_subsampled_bound(scores, bits, curves=curves, delta=DELTA, alpha=ALPHA, seed=seed)
+        rows.append((family.epsilon, free.epsilon, fdp.epsilon, curve.epsilon))
     values = np.array(rows)
-    family_mean, free_mean, fdp_mean = values.mean(axis=0)
+    family_mean, free_mean, fdp_mean, curve_mean = values.mean(axis=0)
     return (
         f"| {rate:g}, {steps} | {nominal:g} | {sigma:.3f} | {family_mean:.2f} ({family_mean / nominal:.2f}) "
         f"| {values[:, 0].std():.2f} | {np.count_nonzero(values[:, 0] > nominal)} of {seeds} "
-        f"| {free_mean:.2f} | {fdp_mean:.2f} | {1e3 * spent / seeds:.0f} ms |"
+        f"| {free_mean:.2f} | {fdp_mean:.2f} "
+        f"| {curve_mean:.2f} ± {values[:, 3].std(ddof=1) / np.sqrt(seeds):.2f} "
+        f"| {np.count_nonzero(values[:, 3] > nominal)} of {seeds} | {1e3 * spent / seeds:.0f} ms |"
     )
 
 
@@ -91,9 +95,10 @@ def main() -> None:
         f"seeds 0 to {asked.seeds - 1}, delta {DELTA:g}, alpha {ALPHA:g}\n"
     )
     print(
-        "| q, T | nominal | sigma | family (share) | sd | family above nominal | one-run | f-DP one-run | family, CPU |"
+        "| q, T | nominal | sigma | family (share) | sd | family above nominal | one-run | f-DP one-run, Gaussian "
+        "| f-DP one-run, subsampled | it above nominal | family, CPU |"
     )
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     for rate, steps, nominal in settings:
         print(measure(rate, steps, nominal, asked.seeds, asked.canaries), flush=True)
 

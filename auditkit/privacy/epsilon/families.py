@@ -192,6 +192,32 @@ class SubsampledGaussianCurves:
             if np.any(np.diff(values, axis=0) > 0.0) or np.any(np.diff(values, axis=1) > 0.0):
                 raise _refused(f"{name} must not increase along either axis")
 
+    def both_ways(self, row: int) -> Floats:
+        """Deltas that hold whichever of "in" and "out" is the first of the pair, for noise ``sigmas[row]``.
+
+        Parameters
+        ----------
+        row : int
+            Index into `sigmas`.
+
+        Returns
+        -------
+        ndarray, shape (j,)
+            In [0, 1], one a slope: ``P(E | coin) <= delta + e^slope P(E | other coin)`` for every event and coin.
+            Non-increasing in the row.
+
+        Notes
+        -----
+        Out against in is ``1 - e^s + e^s delta(-s)`` (take complements of the events). ``delta`` is convex in e^s, so
+        chords between tabulated values, from ``delta = 1`` at e^s = 0 on, lie above it; it falls, so that beyond the
+        last slope its last value does.
+        """
+        weights, inward = np.exp(self.slopes), self.delta_upper[row]
+        mirrored = np.interp(1.0 / weights, np.append(0.0, weights), np.append(1.0, inward))
+        outward = 1.0 - weights + weights * mirrored
+        # The last term rounds by at most a few parts in 1e16 of the weight.
+        return np.asarray(np.clip(np.maximum(inward, outward) + 1e-15 * (1.0 + weights), 0.0, 1.0))
+
     def trade_off(self, row: int, rates: Floats) -> Floats:
         """A lower bound of the missed rate at each false positive rate, for noise ``sigmas[row]``.
 
@@ -340,7 +366,7 @@ def subsampled_gaussian_bound(
         curves = SubsampledGaussianCurves.tabulate(
             sampling_rate=settings.rate, steps=settings.steps, delta=delta
         )
-    column = _delta_column(curves, settings, delta)
+    column = _delta_column(_of_mechanism(curves, settings), delta)
     random = np.random.default_rng([seed, 0xFA])
     choose_in, certify_in = _split(inside, random)
     choose_out, certify_out = _split(outside, random)
@@ -377,15 +403,23 @@ def subsampled_gaussian_bound(
     )
 
 
-def _delta_column(curves: SubsampledGaussianCurves, settings: Any, delta: float) -> int:
-    if not isinstance(curves, SubsampledGaussianCurves):
-        raise _refused(f"must be SubsampledGaussianCurves, not {type(curves).__name__}")
+def _of_mechanism(curves: SubsampledGaussianCurves, settings: Any) -> SubsampledGaussianCurves:
+    _is_table(curves)
     if (curves.sampling_rate, curves.steps) != (settings.rate, settings.steps):
         raise InputError(
             f"curves: must be for sampling_rate {settings.rate:g} and {settings.steps} steps, not for "
             f"{curves.sampling_rate:g} and {curves.steps}",
             id="AK-DP-034",
         )
+    return curves
+
+
+def _is_table(curves: object) -> None:
+    if not isinstance(curves, SubsampledGaussianCurves):
+        raise _refused(f"must be SubsampledGaussianCurves, not {type(curves).__name__}")
+
+
+def _delta_column(curves: SubsampledGaussianCurves, delta: float) -> int:
     column = int(np.searchsorted(curves.deltas, delta * (1.0 - 1e-12)))
     if column == curves.deltas.size:
         raise InputError(
@@ -420,12 +454,8 @@ def _choose_rule(
     The fit is one number from all thresholds, and the threshold is the quantile of all scores at which its curve
     makes as many "in" guesses as the best point does: picking the luckiest threshold instead costs half the bound.
     """
-    row = _fitted_row(curves, inside, outside)
+    x, y = _corners(curves, _fitted_row(curves, inside, outside))
     weights = np.exp(curves.slopes)
-    upper = curves.delta_upper[row]
-    # Neighbouring lines of the curve meet at its corners.
-    y = np.clip((upper[:-1] - upper[1:]) / np.diff(weights), 0.0, 1.0)
-    x = curves.trade_off(row, y)
     level = _expected_level(x[:, None], y[:, None], weights, sizes, alpha)
     refuted = np.stack(
         [np.searchsorted(curves.delta_upper[::-1, j], 1.0 - level[:, j]) for j in range(weights.size)], axis=1
@@ -439,6 +469,13 @@ def _choose_rule(
     candidates = [float(pooled[place]), float(pooled[min(int(above), pooled.size - 1)])]
     worst = [float(np.mean(inside < t)) + weight * float(np.mean(outside >= t)) for t in candidates]
     return _Rule(candidates[int(np.argmin(worst))], weight)
+
+
+def _corners(curves: SubsampledGaussianCurves, row: int) -> tuple[Floats, Floats]:
+    """Missed and false positive rates where neighbouring lines of the curve meet."""
+    upper = curves.delta_upper[row]
+    y = np.clip((upper[:-1] - upper[1:]) / np.diff(np.exp(curves.slopes)), 0.0, 1.0)
+    return curves.trade_off(row, y), y
 
 
 def _expected_level(x: Floats, y: Floats, weights: Floats, sizes: tuple[int, int], alpha: float) -> Floats:

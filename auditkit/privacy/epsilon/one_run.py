@@ -258,12 +258,7 @@ def one_run_score_bound(
     seed = check.seed(seed)
     if family is not None:
         check.choice("family", family, FAMILIES)
-    if values.size < 2:
-        raise InputError(
-            f"scores: must have at least 2 canaries to be split, not {values.size}", id="AK-DP-027"
-        )
-    order = np.random.default_rng(seed).permutation(values.size)
-    choosing, certifying = np.split(order, [_choosing_units(values.size, fraction)])
+    choosing, certifying = _split(values.size, fraction, seed)
     upper, lower = _choose_thresholds(values[choosing], members[choosing], certifying.size, delta, alpha)
     guessed_in, guessed_out = values[certifying] >= upper, values[certifying] <= lower
     truth = members[certifying]
@@ -394,6 +389,15 @@ def _delta_note(outcome: _Outcome, delta: float, alpha: float, epsilon: float) -
 
 def _choosing_units(units: int, fraction: float) -> int:
     return min(max(1, round(fraction * units)), units - 1)
+
+
+def _split(units: int, fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The units that choose and those that certify, drawn without looking at scores or coins."""
+    if units < 2:
+        raise InputError(f"scores: must have at least 2 canaries to be split, not {units}", id="AK-DP-027")
+    order = np.random.default_rng(seed).permutation(units)
+    choosing, certifying = np.split(order, [_choosing_units(units, fraction)])
+    return choosing, certifying
 
 
 def _geometric(largest: int) -> NDArray[np.int64]:

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 namespace auditkit {
 
@@ -25,5 +26,10 @@ bool one_run_rejects_gaussian(const OneRunOutcome& outcome, double mu, double al
 
 /// The largest mu rejected by `one_run_rejects_gaussian` (which is monotone in mu), rounded down; 0 when none is.
 double one_run_gaussian_mu(const OneRunOutcome& outcome, double alpha);
+
+/// The same test for a mechanism of which P(E | coin) <= delta_j + weight_j P(E | other coin) is known for every event
+/// E, both values of the coin, and every j. Larger deltas or fewer lines only make it reject less.
+bool one_run_rejects_lines(const OneRunOutcome& outcome, std::span<const double> deltas,
+                           std::span<const double> weights, double alpha);
 
 }  // namespace auditkit
