@@ -117,7 +117,8 @@ def mypy(fix: bool, changed: bool) -> bool:
 
 def stubtest(fix: bool, changed: bool) -> bool:
     """The stub file against the compiled core; outside the source folder, so that the installed package is found."""
-    return run(sys.executable, "-P", "-m", "mypy.stubtest", "auditkit._core")
+    config = ("--mypy-config-file", "pyproject.toml")
+    return run(sys.executable, "-P", "-m", "mypy.stubtest", *config, "auditkit._core")
 
 
 STEPS: dict[str, Callable[[bool, bool], bool]] = {
