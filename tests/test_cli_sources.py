@@ -176,6 +176,10 @@ def test_members_and_nonmembers_of_a_real_network():
         optimizer.step()
     torch.save(model.state_dict(), "model.pt")
     options = ("--members", "in.npz", "--nonmembers", "out.npz", "--arch", "net.py:make", "--delta", "1e-5")
+    options += ("--report", "r.html", "--report", "r.md")
+    assert "model    model.pt" in run("dp-estimate", "model.pt", *options, "--seed", "3").stdout
+    for name in ("in.npz", "out.npz"):
+        assert name in Path("r.md").read_text()
     result = run("dp-estimate", "model.pt", *options, "--seed", "3", "--format", "json")
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
@@ -207,9 +211,35 @@ def test_a_training_function_is_retrained():
     )
     refused(run("dp-estimate", *options), "--train: must depend on its seed")
     options += ("--deterministic",)
+    assert "VERDICT" in run("dp-estimate", *options, "--journal", "j", "--report", "r.html").stdout
     result = run("dp-estimate", *options, "--journal", "j", "--format", "json")
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
     assert found["estimates"][0]["lower"] > 0  # the nearest neighbour of a record that it was given is itself
     again = json.loads(run("dp-estimate", *options, "--journal", "j", "--format", "json").stdout)
     assert again["estimates"] == found["estimates"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "part"),
+    [
+        ("--train", "nowhere.py:train", "nowhere.py: must be a readable file"),
+        ("--train", "t.py:absent", "error: --train: "),
+        ("--train", "t.py", "error: --train: "),
+    ],
+)
+def test_code_that_is_not_there_is_named_by_its_option(option, value, part):
+    Path("t.py").write_text(NETWORK)
+    save_records("data.npz", 60, 1)
+    refused(run("dp-estimate", option, value, "--data", "data.npz", "--delta", "1e-5"), part)
+
+
+@pytest.mark.parametrize("value", ["net.py:absent", "net.py"])
+def test_a_network_that_is_not_there_is_named_by_its_option(value):
+    torch = pytest.importorskip("torch")
+    torch.save({"w": torch.zeros(2)}, "model.pt")
+    Path("net.py").write_text("import torch\n\ndef make():\n    return torch.nn.Linear(8, 3)\n")
+    save_records("in.npz", 60, 1)
+    save_records("out.npz", 60, 2)
+    options = ("--members", "in.npz", "--nonmembers", "out.npz", "--delta", "1e-5")
+    refused(run("dp-estimate", "model.pt", *options, "--arch", value), "error: --arch: ")

@@ -128,10 +128,21 @@ def collect(sources: Sources, kind: str, *, seed: int | None, progress: Any) -> 
     """The evidence of the source `kind`, about the model where one was named."""
     from dataclasses import replace
 
-    evidence = _COLLECTORS[kind](sources, seed, progress)
+    try:
+        evidence = _COLLECTORS[kind](sources, seed, progress)
+    except InputError as error:
+        raise _named_by_option(error, "--train" if kind == "training" else "--arch") from error
     if evidence.model is None and sources.model is not None:
         return replace(evidence, model=_fingerprint(sources.model))
     return evidence
+
+
+def _named_by_option(error: InputError, option: str) -> InputError:
+    """An error about the user's code, said of the option that names it."""
+    head, colon, rest = str(error).partition(": ")
+    if not colon or head not in ("architecture", "train"):
+        return error
+    return InputError(f"{option}: {rest}", id=error.id, path=error.path, hint=error.hint)
 
 
 def parse_counts(text: str) -> tuple[int, int, int, int]:
