@@ -52,15 +52,18 @@ class StrictReader:
         The error id of every misfit.
     path : str, optional
         The file at fault.
+    hint : str, optional
+        The way out, which every misfit shares.
     """
 
-    def __init__(self, name: str, *, id: str, path: str | None = None):
-        self.name, self.id, self.path = name, id, path
+    def __init__(self, name: str, *, id: str, path: str | None = None, hint: str | None = None):
+        self.name, self.id, self.path, self.hint = name, id, path, hint
 
     def refuse(self, place: str, requirement: str, value: object = None) -> NoReturn:
         """Raise the one-line error for `place`."""
         found = "" if value is None else f", not {show(value if isinstance(value, str) else repr(value), 40)}"
-        raise InputError(f"{self.name}: {place}: must {requirement}{found}", id=self.id, path=self.path)
+        message = f"{self.name}: {place}: must {requirement}{found}"
+        raise InputError(message, id=self.id, path=self.path, hint=self.hint)
 
     def parse(self, data: bytes) -> dict[str, Any]:
         """A JSON object without repeated keys, NaN or infinities."""

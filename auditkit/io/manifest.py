@@ -25,6 +25,11 @@ SUFFIX = ".audit"
 BYTE_LIMIT = 2**28
 """Largest manifest in bytes."""
 
+GRADIENT = "gradient-"
+"""What the kind of canaries in gradients starts with; the kinds of canary records have other names."""
+
+DAMAGED_HINT = "train again and write it with save_with_audit: a manifest is not meant to be edited"
+
 _ADJACENCIES = ("add-remove", "replace", "label")
 _DESIGNS = ("one-run", "independent", "post-hoc")
 _SAMPLERS = ("poisson", "shuffle", "unknown")
@@ -167,12 +172,15 @@ def read_manifest(path: str | Path) -> Manifest:
     import hashlib
 
     data = read_bytes(path, limit=BYTE_LIMIT)
-    reader = StrictReader(show(path), id="AK-MA-002", path=str(path))
+    reader = StrictReader(show(path), id="AK-MA-002", path=str(path), hint=DAMAGED_HINT)
     loaded = reader.parse(data)
     if loaded.get("schema") != SCHEMA:
         found = show(repr(loaded.get("schema")), 40)
         raise InputError(
-            f"{reader.name}: schema: must be {SCHEMA!r}, not {found}", id="AK-MA-001", path=str(path)
+            f"{reader.name}: schema: must be {SCHEMA!r}, not {found}",
+            id="AK-MA-001",
+            path=str(path),
+            hint="read it with the version of auditkit that wrote it",
         )
     fields = reader.fields(loaded, "manifest", _REQUIRED)
     return _from_json(reader, fields, hashlib.sha256(data).hexdigest(), len(data))

@@ -34,15 +34,13 @@ def toss_coins(seed: int, kind: str, n: int) -> NDArray[np.bool_]:
     return (words >> np.uint64(63)).astype(np.bool_)
 
 
-def commit(seed: int, kind: str, n: int, records: tuple[str, ...] = ()) -> str:
+def commit(seed: int, kind: str, n: int) -> str:
     """SHA-256 that fixes the coins, to be published before training and compared afterwards.
 
     Parameters
     ----------
     seed, kind, n
         As for `toss_coins`.
-    records : tuple of str
-        SHA-256 digests of the canary records in hexadecimal.
 
     Returns
     -------
@@ -50,7 +48,7 @@ def commit(seed: int, kind: str, n: int, records: tuple[str, ...] = ()) -> str:
         64 hexadecimal digits. Who knows a short seed can guess it: draw the seed at random (the default) where the
         commitment is to hide the coins.
     """
-    content = {"seed": seed, "kind": kind, "units": n, "records": list(records)}
+    content = {"seed": seed, "kind": kind, "units": n}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

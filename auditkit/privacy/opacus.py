@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from auditkit.errors import InputError, require_extra, show
 from auditkit.io.files import write_atomically
+from auditkit.io.manifest import GRADIENT
 from auditkit.privacy.coins import toss_coins
 from auditkit.privacy.trace import arguments as given
 from auditkit.privacy.trace import files
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from auditkit.privacy.trace.summary import TraceSummary
 
 Kind = Literal["coordinate", "orthonormal"]
-_GROUP = "gradient-"  # before the kind: its name in a manifest, and of its coins
 _DIRECTIONS, _DRAWS, _PAIRS = 1, 2, 3  # streams of the seed
 
 
@@ -258,7 +258,7 @@ class Trace:
         from auditkit.io.manifest import Group
 
         return Group(
-            kind=_GROUP + self.kind,
+            kind=GRADIENT + self.kind,
             bits=self.member.copy(),
             unit=np.arange(self.member.size, dtype=np.int64),
             scores=self.scores,
@@ -396,7 +396,7 @@ def attach(
     seed = secrets.randbits(63) if seed is None else given.whole("seed", seed, 0)
     accountant, rate = given.accounting(optimizer.step_hook, accountant, sampling_rate, data_loader)
     sampler = given.sampler_of(sampler, data_loader)
-    bits = toss_coins(seed, _GROUP + kind, canaries)
+    bits = toss_coins(seed, GRADIENT + kind, canaries)
     directions = (Coordinates if kind == "coordinate" else Orthonormal)(
         parameters, canaries, _stream(seed, _DIRECTIONS)
     )

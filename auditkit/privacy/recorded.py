@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from auditkit.errors import InputError, show
 from auditkit.io.fingerprint import fingerprint
-from auditkit.io.manifest import SUFFIX, Attack, Group, Manifest, read_manifest
+from auditkit.io.manifest import DAMAGED_HINT, GRADIENT, SUFFIX, Attack, Group, Manifest, read_manifest
 from auditkit.privacy.coins import toss_coins
 from auditkit.privacy.evidence import Evidence
 from auditkit.results import Assumption, Check
@@ -87,7 +87,7 @@ def evidence_from_manifest(
     return replace(
         evidence,
         assumptions=(*evidence.assumptions, *extra),
-        checks=(_model_identity(name, manifest), _coins(manifest, attack, group)),
+        checks=(_model_identity(name, manifest), _coins(manifest, attack, group), _blind_baseline(group)),
         declared={
             **manifest.claimed,
             "adjacency": manifest.adjacency,
@@ -114,7 +114,7 @@ def rescore(weights: Path, arch: str, group: Group, attack: str) -> NDArray[np.f
     from auditkit.privacy.canaries import Canaries
     from auditkit.privacy.saving import CALIBRATED, INITIAL, RECORDS_SUFFIX
 
-    if group.kind.startswith("gradient-"):
+    if group.kind.startswith(GRADIENT):
         raise InputError(
             "arch: must be left out for a training trace: its scores are not a function of the final weights",
             id="AK-MA-007",
@@ -175,6 +175,14 @@ def _model_identity(name: str, manifest: Manifest) -> Check:
     return Check("model-identity", "pass", text, {"model": name, "sha256": manifest.model_sha256})
 
 
+def _blind_baseline(group: Group) -> Check:
+    """Why the records are not judged here: there are none, or only their digests."""
+    text = "not tested whether the records alone tell the coins: the manifest holds their digests only"
+    if group.kind.startswith(GRADIENT):
+        text = "does not apply: gradient canaries are no records, and nothing but the coins tells them apart"
+    return Check("blind-baseline", "not-run", text)
+
+
 def _coins(manifest: Manifest, attack: Attack, group: Group) -> Check:
     """Whether the coins are those of the seed, tossed again."""
     name = "coins"
@@ -209,4 +217,6 @@ def _read_part(read: Callable[[Any], Part], value: Mapping[str, Any], path: str,
     try:
         return read(value)
     except InputError as error:
-        raise InputError(f"{show(path)}: {place}: {error}", id="AK-MA-002", path=path) from None
+        raise InputError(
+            f"{show(path)}: {place}: {error}", id="AK-MA-002", path=path, hint=DAMAGED_HINT
+        ) from None
