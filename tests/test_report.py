@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from auditkit.errors import InputError
@@ -570,6 +570,7 @@ def test_labels_never_overlap(items: list[tuple[float, str]]) -> None:
             assert row != other or right <= start + 1e-9 or end <= left + 1e-9
 
 
+@example(low=879609.9999999999, width=1.0000000000000002e-06, most=7)
 @given(
     st.floats(-1e6, 1e6),
     st.floats(1e-9, 1e6).filter(lambda width: width > 1e-6),

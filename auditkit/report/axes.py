@@ -45,7 +45,10 @@ def linear_ticks(low: float, high: float, most: int = 7) -> list[tuple[float, st
     step = nice_step((high - low) / max(most - 1, 1))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     values = [round(index * step, 12) for index in range(first, last + 1)]
-    return [(value, superscript(exact_text(value))) for value in values]
+    # On a narrow axis far from 0 rounding may put the first or last multiple beyond its end.
+    slack = 1e-7 * (high - low)
+    inside = [value for value in values if low - slack <= value <= high + slack]
+    return [(value, superscript(exact_text(value))) for value in inside]
 
 
 def nice_step(rough: float) -> float:
