@@ -71,3 +71,9 @@ def one_run_gaussian_mu(canaries: int, guesses: int, correct: int, alpha: float)
 def one_run_rejects_lines(
     canaries: int, guesses: int, correct: int, deltas: _Floats, weights: _Floats, alpha: float
 ) -> bool: ...
+
+# bind_batch_ranks.cpp
+
+# bind_rank_sums.cpp
+
+# bind_maximisation.cpp

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "auditkit/result/1"
 
-BoundKind = Literal["confidence", "one-run", "anytime", "approximate", "credible"]
+BoundKind = Literal["confidence", "one-run", "anytime", "approximate", "credible", "prediction"]
 CheckStatus = Literal["pass", "fail", "warn", "not-run"]
 VerdictStatus = Literal["pass", "fail", "undecided", "none", "invalid-design"]
 

@@ -41,5 +41,8 @@ void register_build(py::module_& m);
 void register_special(py::module_& m);
 void register_epsilon_posterior(py::module_& m);
 void register_privacy_bounds(py::module_& m);
+void register_batch_ranks(py::module_& m);
+void register_rank_sums(py::module_& m);
+void register_maximisation(py::module_& m);
 
 }  // namespace auditkit::bind

@@ -6,4 +6,7 @@ PYBIND11_MODULE(_core, m) {
   auditkit::bind::register_special(m);
   auditkit::bind::register_epsilon_posterior(m);
   auditkit::bind::register_privacy_bounds(m);
+  auditkit::bind::register_batch_ranks(m);
+  auditkit::bind::register_rank_sums(m);
+  auditkit::bind::register_maximisation(m);
 }

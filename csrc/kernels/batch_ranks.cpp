@@ -1,0 +1,3 @@
+#include "auditkit/batch_ranks.hpp"
+
+namespace auditkit {}  // namespace auditkit

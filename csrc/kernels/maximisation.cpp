@@ -1,0 +1,3 @@
+#include "auditkit/maximisation.hpp"
+
+namespace auditkit {}  // namespace auditkit

@@ -1,0 +1,3 @@
+#include "auditkit/rank_sums.hpp"
+
+namespace auditkit {}  // namespace auditkit
