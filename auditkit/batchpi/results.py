@@ -25,8 +25,8 @@ class RankBounds:
     Attributes
     ----------
     lower, upper : int
-        t and k: the order statistic lies in [S_(t-1), S_(k)] of the sorted calibration scores; t = 1 stands for the lower
-        limit of the scores and k = n + 1 for the upper one. 1 and n + 1 where no such side was asked for.
+        t and k: the order statistic lies in [S_(t-1), S_(k)] of the sorted calibration scores; t = 1 stands for the
+        lower limit of the scores, k = n + 1 for the upper one. 1 and n + 1 where no such side was asked for.
     coverage : float
         P(t <= R <= k): exact without ties, a lower bound with them.
     """
