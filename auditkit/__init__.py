@@ -24,6 +24,7 @@ __all__ = [
     "UndecidedError",
     "__version__",
     "active_isa",
+    "batchpi",
     "build_config",
     "dp_estimate",
     "get_num_threads",
@@ -43,8 +44,8 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "privacy":
-        return importlib.import_module("auditkit.privacy")
+    if name in ("batchpi", "privacy"):
+        return importlib.import_module(f"auditkit.{name}")
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
     raise AttributeError(f"module 'auditkit' has no attribute {name!r}")

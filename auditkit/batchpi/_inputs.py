@@ -83,11 +83,11 @@ def read_share(value: Any, what: str) -> Fraction:
     return share
 
 
-def read_quantile(value: Any, m: int) -> int:
+def read_quantile(value: Any, m: int, what: str = "quantile") -> int:
     """The order statistic ceil(quantile * m) of a quantile in (0, 1] (AK-BP-005)."""
     share = read_decimal(value)
     if share is None or not 0 < share <= 1:
-        refuse("quantile", "above 0 and at most 1", repr(value), id="AK-BP-005")
+        refuse(what, "above 0 and at most 1", repr(value), id="AK-BP-005")
     return math.ceil(share * m)
 
 
@@ -136,6 +136,30 @@ def read_scores(
         requirement = f"within the limits [{limits[0]:g}, {limits[1]:g}]"
         refuse(f"{what}[{_place(outside[0], array)}]", requirement, f"{value:g}", id="AK-BP-009")
     return np.sort(array, axis=-1)
+
+
+def read_reference(reference: Any, scores: Any) -> NDArray[np.float64]:
+    """A sample independent of the calibration scores: finite, sorted, and not those scores again (AK-BP-010)."""
+    hint = "take scores of other data, such as out-of-fold residuals of the training set, or leave it out"
+    sample = read_scores(reference, "reference")
+    if sample.ndim != 1 or not np.isfinite(sample).all():
+        refuse(
+            "reference", "finite numbers in one row", f"of shape {sample.shape}", id="AK-BP-010", hint=hint
+        )
+    same_memory = isinstance(reference, np.ndarray) and isinstance(scores, np.ndarray)
+    if reference is scores or (same_memory and np.shares_memory(reference, scores)):
+        refuse("reference", "other data than scores", "the same array", id="AK-BP-010", hint=hint)
+    if sample.size > 1 and any(np.array_equal(sample, row) for row in np.atleast_2d(read_scores(scores))):
+        refuse("reference", "other data than scores", "the same numbers", id="AK-BP-010", hint=hint)
+    return sample
+
+
+def read_seed(value: Any) -> int:
+    """A seed from 0 to 2^63 - 1 (AK-BP-011)."""
+    whole = read_whole(value)
+    if whole is None or not 0 <= whole < 2**63:
+        refuse("seed", "a whole number from 0 to 2^63 - 1", repr(value), id="AK-BP-011")
+    return whole
 
 
 def plain_scores(scores: Any, what: str) -> NDArray[np.float64]:

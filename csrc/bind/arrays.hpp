@@ -5,6 +5,7 @@
 #include <pybind11/pybind11.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <span>
 #include <stdexcept>
@@ -18,6 +19,14 @@ namespace py = pybind11;
 
 /// C-contiguous float64, never converted: bind arguments of this type with `.noconvert()`.
 using Array = py::array_t<double, py::array::c_style>;
+
+/// C-contiguous int64, likewise.
+using IntArray = py::array_t<std::int64_t, py::array::c_style>;
+
+/// Refuses arguments that would be unsafe for the kernel: the Python layer has said so in better words before.
+inline void require(bool condition, const char* message) {
+  if (!condition) throw py::value_error(message);
+}
 
 inline std::span<const double> view(const Array& array) {
   return {array.data(), static_cast<std::size_t>(array.size())};

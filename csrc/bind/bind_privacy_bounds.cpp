@@ -12,12 +12,6 @@
 namespace auditkit::bind {
 namespace {
 
-using IntArray = py::array_t<std::int64_t, py::array::c_style>;
-
-void require(bool condition, const char* message) {
-  if (!condition) throw py::value_error(message);
-}
-
 AttackCounts checked_counts(std::int64_t tp, std::int64_t fn, std::int64_t fp, std::int64_t tn) {
   require(std::min({tp, fn, fp, tn}) >= 0 && tp + fn > 0 && fp + tn > 0,
           "counts must be non-negative, both classes present");
