@@ -75,5 +75,9 @@ def one_run_rejects_lines(
 # bind_batch_ranks.cpp
 
 # bind_rank_sums.cpp
+def rank_sum_weights(
+    n: int, m: int, factors: float, full: bool, n_threads: int
+) -> tuple[_Floats, int, float, float]: ...
+def rank_sum_probability(weights: _Floats, log2_grid: int, product: int, u: int) -> float: ...
 
 # bind_maximisation.cpp
