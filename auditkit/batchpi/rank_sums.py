@@ -92,7 +92,7 @@ def rank_sum_cdf(n: int, m: int, total: int, *, certified: bool = False) -> tupl
     Notes
     -----
     Cost: 0.4 ms at (n, m) = (1e5, 1000), at most 0.3 s. The error is below 1e-13 where min(n, m) is 1, 2 or at least
-    11, and elsewhere for n m min(n, m) up to 8e6; beyond, it grows rather than the time: 1e-9 at (1e7, 5), 1e-5 at
+    12, and elsewhere for n m min(n, m) up to 4e6; beyond, it grows rather than the time: 1e-9 at (1e7, 5), 1e-5 at
     (1e6, 3). Source: Mann, Whitney 1947; Lee, Tchetgen Tchetgen, Dobriban, arXiv 2409.13990; docs/theory/rank-sums.md.
     """
     n, m = read_count(n, "n"), read_count(m, "m")
@@ -235,8 +235,8 @@ def rank_sum_quantile(n: int, m: int, level: Fraction) -> tuple[int, float]:
 
     Notes
     -----
-    Cost: 0.4 ms at (1e5, 1000), at most 0.5 s; answers are kept. Source: Lee, Tchetgen Tchetgen, Dobriban, arXiv 2409.13990;
-    docs/theory/rank-sums.md.
+    Cost: 0.4 ms at (1e5, 1000), at most 0.5 s; answers are kept. Source: Lee, Tchetgen Tchetgen, Dobriban, arXiv
+    2409.13990; docs/theory/rank-sums.md.
     """
     n, m = read_count(n, "n"), read_count(m, "m")
     return _quantile(n, m, _read_level(level))

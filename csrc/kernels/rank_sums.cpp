@@ -100,7 +100,7 @@ class PhiBound {
   }
 
   double operator()(double low, double high) const {
-    return std::exp(std::min(0.0, std::min(by_series(low, high), by_blocks(low, high))));
+    return std::exp(std::min({0.0, by_series(low, high), by_blocks(low, high)}));
   }
 
  private:
@@ -151,7 +151,8 @@ class PhiBound {
   double chernoff(std::int64_t d, double length, double kernel) const {
     const std::int64_t points = n_ + m_, b = static_cast<std::int64_t>(length);
     const std::int64_t whole = points / d, longer = points % d;
-    const double blocks = static_cast<double>(longer * ((whole + 1) / b) + (d - longer) * (whole / b));
+    const std::int64_t in_longer = (whole + 1) / b, in_others = whole / b;
+    const double blocks = static_cast<double>(longer * in_longer + (d - longer) * in_others);
     const double tests = static_cast<double>(m_);
     const auto at = [&](double log_x) {
       const double x = std::exp(log_x), log_one = std::log1p(x);
@@ -272,7 +273,7 @@ void drop_small(RankSumWeights& law) {
 
 RankSumWeights rank_sum_weights(const RankSumSize& size, double factors, bool full, unsigned n_threads) {
   const std::int64_t m = std::min(size.n, size.m), n = std::max(size.n, size.m);
-  const auto log2_grid = static_cast<int>(std::bit_width(size.product()));
+  const int log2_grid = std::max(1, static_cast<int>(std::bit_width(size.product())));
   const Coefficients c = log_coefficients(n, m);
   const double reach = series_reach(m), per_odd = std::ldexp(static_cast<double>(n + m), -1 - log2_grid);
   const double by_series = std::min(0.5 * reach / per_odd, kMostSeries);

@@ -22,9 +22,9 @@ struct RankSumSize {
 
 struct RankSumWeights {
   std::vector<double> weights;  ///< w_0, ..., w_{K-1}
-  int log2_grid;                ///< L = 2^log2_grid
-  double left_out;              ///< at least the sum of |w_k| over K <= k < L/2
-  double rounding;              ///< at least what rounding can do to a probability
+  int log2_grid = 1;            ///< L = 2^log2_grid
+  double left_out = 0.0;        ///< at least the sum of |w_k| over K <= k < L/2
+  double rounding = 0.0;        ///< at least what rounding can do to a probability
 };
 
 /// As many terms as bring `left_out` to 1e-14 where that costs at most `factors` factors of phi, else as many as they
