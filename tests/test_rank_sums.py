@@ -239,6 +239,15 @@ def test_extreme_levels():
     assert rank_sum_quantile(40, 10, 1 - Fraction(1, sum(exact)))[0] == 40 * 10 + 10 - 1
 
 
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (7, 1), (7, 7), (40, 10), (3, 30)])
+def test_gaussian_tail_bound_covers_every_tail(n, m):
+    counts = rank_sum_counts(n, m)
+    above = size = sum(counts)
+    for u, count in enumerate(counts):
+        above -= count
+        assert Fraction(above, size) <= Fraction(rank_sums._tail_bound(n, m, u))
+
+
 def test_quantile_rises_with_the_level():
     levels = [Fraction(k, 200) for k in range(1, 201)]
     for n, m in [(30, 7), (2000, 50)]:

@@ -286,7 +286,7 @@ class _Settler:
 
 def _tail_bound(n: int, m: int, u: int) -> float:
     """At least P(U > u): U - nm/2 has the moment generating function of a normal law of its variance, or less."""
-    distance = max(0.0, u + 1 - n * m / 2)
+    distance = max(0, 2 * (u + 1) - n * m) / 2
     return math.exp(-(distance**2) / (n * m * (n + m + 1) / 6) * (1 - 1e-12)) * (1 + 1e-9) + _ROUNDING
 
 
@@ -371,11 +371,11 @@ def _sum_max(n: int, m: int, largest: int, level: Fraction) -> tuple[int, float]
     if largest == 1:
         return m, float(within)
     total, probability = _quantile(largest - 1, m, level / within)
-    # one rounding more of a lower value; where integers gave an exact probability it stays the nearest double
+    # rounded down; where integers give the probability it is the nearest double
     exact = _exact_cdf(largest - 1, m, total - m, _QUICK_BITS)
     if exact is not None:
         return total, float(exact * within)
-    return total, max(float(level), math.nextafter(float(within) * probability, 0.0))
+    return total, max(float(level), float(within) * probability * (1 - 4 * _ROUNDING))
 
 
 def _share_within(n: int, m: int, largest: int) -> Fraction:
