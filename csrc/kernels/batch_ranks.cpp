@@ -183,7 +183,7 @@ double band_probability(std::int64_t n, std::span<const std::int64_t> lower, std
         arriving = j < open ? now : 0.0;  // only batch scores are left
       } else {
         const double share = 1.0 / left;
-        here = j < closed ? 0.0 : now * (calibration * share);
+        here = now * (calibration * share);
         arriving = j < open ? now * (batch * share) : 0.0;
       }
       left -= 1.0;
