@@ -71,3 +71,15 @@ def test_bounds():
     assert 0.0 < core.band_coverage(limits) <= 1.0
     guesses, correct = np.array([0, 10, 50]), np.array([0, 10, 40])
     assert core.one_run_epsilons(100, guesses, correct, 1e-5, 0.05, 1e-6).shape == (3,)
+
+
+@pytest.mark.parametrize("size", [1, 2, 65, 300])
+@pytest.mark.parametrize("m", [1, 2, 7])
+def test_largest_sums_at_the_edges_of_totals_and_sizes(size, m):
+    values = np.sort(np.random.default_rng(size).normal(size=2 * size).reshape(2, size), axis=1)
+    for total in {0, m * (size - 1) // 2, max(m * (size - 1) - 1, 0), m * (size - 1)}:
+        for method in range(4):
+            assert core.largest_sums(values.ravel(), 2, m, total, method, 3).shape == (2,)
+        assert np.isfinite(core.largest_weighted(values[0], np.ones(m), total))
+    levels = np.arange(size + 1)
+    assert core.draw_level_sums(levels, m, 1, 0, 300, 3).shape == (300,)

@@ -228,12 +228,12 @@ def ordering_quantile(
     if count is None or count < least:
         hint = "more draws reach higher levels"
         refuse("draws", f"a whole number of at least {least:,}", repr(draws), id="AK-BP-031", hint=hint)
-    return _ordering_quantile(n, m, steps.astype(np.int64).tobytes(), level, count, seed)
+    return _ordering_quantile(n, m, steps.astype(np.int64).tobytes(), level, draws=count, seed=seed)
 
 
 @lru_cache(maxsize=16)
 def _ordering_quantile(
-    n: int, m: int, packed: bytes, level: Fraction, draws: int, seed: int
+    n: int, m: int, packed: bytes, level: Fraction, *, draws: int, seed: int
 ) -> tuple[int, float]:
     levels = np.frombuffer(packed, dtype=np.int64)
     if (n + 1) * m * (m * int(levels[-1] - levels[0]) + 1) <= COUNTED_STEPS:
@@ -278,7 +278,7 @@ def ordering_law(n: int, m: int, levels: Ints) -> Floats:
             law[j, gap:] += law[j - 1, : size - gap] * ((m - j + 1) / (left - (j - 1)))
         if r < n:
             law *= ((n - r) / np.maximum(left - seen, 1))[:, None]
-    return law[m]
+    return np.asarray(law[m])
 
 
 def ordering_counts(n: int, m: int, levels: Ints) -> NDArray[np.object_]:
@@ -291,7 +291,7 @@ def ordering_counts(n: int, m: int, levels: Ints) -> NDArray[np.object_]:
         gap = int(gaps[r])
         for j in range(1, m + 1):
             counts[j, gap:] += counts[j - 1, : size - gap]
-    return counts[m]
+    return np.asarray(counts[m])
 
 
 def _sorted_values(values: Any, most_dimensions: int) -> Floats:
