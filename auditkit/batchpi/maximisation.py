@@ -81,8 +81,6 @@ def max_sum(values: Any, m: int, total: int, *, method: Method = "exact") -> Any
     shift = -200 if np.abs(table).max() > LARGEST_VALUE else 0
     scaled = np.ldexp(table, shift) if shift else table
     sums = core.largest_sums(scaled.ravel(), sets, m, total, chosen, get_num_threads())
-    if np.isnan(sums).any():
-        _check_work("values", _doubling_steps(size, m), 0)
     if shift:
         with np.errstate(over="ignore"):
             sums = np.ldexp(sums, -shift)
