@@ -100,3 +100,15 @@ def test_ranks_of_batches():
         for lower, upper in [(-3, n + 7), (1, 0), (n + 1, n + 1), (2, 1)]:
             if m > 1:
                 assert 0.0 <= core.rank_pair_probability(n, m, 1, m, lower, upper)[0] <= 1.0
+
+
+@pytest.mark.parametrize("size", [1, 2, 65, 300])
+@pytest.mark.parametrize("m", [1, 2, 7])
+def test_largest_sums_at_the_edges_of_totals_and_sizes(size, m):
+    values = np.sort(np.random.default_rng(size).normal(size=2 * size).reshape(2, size), axis=1)
+    for total in {0, m * (size - 1) // 2, max(m * (size - 1) - 1, 0), m * (size - 1)}:
+        for method in range(4):
+            assert core.largest_sums(values.ravel(), 2, m, total, method, 3).shape == (2,)
+        assert np.isfinite(core.largest_weighted(values[0], np.ones(m), total))
+    levels = np.arange(size + 1)
+    assert core.draw_level_sums(levels, m, 1, 0, 300, 3).shape == (300,)
