@@ -42,10 +42,12 @@ class Sum:
     """s_1 + ... + s_m."""
 
     def of_batches(self, batches: Floats) -> Floats:
+        """Exact sums, rounded up to the next double."""
         rows = batches.reshape(-1, batches.shape[-1])
         return np.array([_sum_up(row) for row in rows]).reshape(batches.shape[:-1])
 
     def largest(self, values: Floats, m: int, total: int, *, exact: bool) -> Floats:
+        """All rows at once where scores are finite."""
         if np.isfinite(values).all():
             return np.asarray(max_sum(values, m, total, method="exact" if exact else "relaxed"))
         return np.array([self._largest_of_row(row, m, total, exact) for row in values])
@@ -62,6 +64,7 @@ class Sum:
         return float(max_sum(kept, m, rest, method="exact" if exact else "relaxed"))
 
     def reflected(self) -> Sum:
+        """A sum is its own reflection."""
         return self
 
 
@@ -72,6 +75,7 @@ class Weighted:
     weights: tuple[float, ...]
 
     def of_batches(self, batches: Floats) -> Floats:
+        """Weighted sums of sorted batches, widened by their rounding."""
         weights = np.array(self.weights)
         used = np.sort(batches, axis=-1)[..., weights > 0]
         terms = used * weights[weights > 0]
@@ -80,6 +84,7 @@ class Weighted:
         return np.asarray(terms.sum(axis=-1) + np.where(np.isfinite(margin), margin, 0.0))
 
     def largest(self, values: Floats, m: int, total: int, *, exact: bool) -> Floats:
+        """Row by row."""
         return np.array([self._largest_of_row(row, m, total) for row in values])
 
     def _largest_of_row(self, row: Floats, m: int, total: int) -> float:
@@ -93,6 +98,7 @@ class Weighted:
         return float(max_weighted(np.clip(row, row[first], row[last - 1]), weights, total))
 
     def reflected(self) -> Weighted:
+        """The weights from the other end."""
         return Weighted(self.weights[::-1])
 
 
@@ -104,6 +110,7 @@ class Composed:
     start: float = 0.0
 
     def of_batches(self, batches: Floats) -> Floats:
+        """Batch by batch, scores in ascending order."""
         rows = np.sort(batches, axis=-1).reshape(-1, batches.shape[-1])
         found = np.empty(len(rows))
         for i, row in enumerate(rows):
@@ -114,6 +121,7 @@ class Composed:
         return found.reshape(batches.shape[:-1])
 
     def largest(self, values: Floats, m: int, total: int, *, exact: bool) -> Floats:
+        """Row by row."""
         return np.array([self._largest_of_row(row, m, total) for row in values])
 
     def _largest_of_row(self, row: Floats, m: int, total: int) -> float:
@@ -124,6 +132,7 @@ class Composed:
         return float(max_composed(kept, m, min(total, m * (len(kept) - 1)), self.step, self.start))
 
     def reflected(self) -> Composed:
+        """The step with signs changed on the way in and out."""
         forward = self.step
 
         def backward(k: int, values: Floats, score: float) -> Floats:

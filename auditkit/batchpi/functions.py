@@ -302,7 +302,7 @@ class _Bounds:
     def ends(self) -> tuple[Floats, Floats]:
         """Lower and upper ends of the function, rounded outward."""
         infinite = np.full(len(self.known[0].value), math.inf)
-        lower = -infinite if self.negated is None else self.transform.lower(-self.negated.value)
+        lower = -infinite if self.negated is None else self.transform.lower(0.0 - self.negated.value) + 0.0
         return lower, infinite if self.direct is None else self.transform.upper(self.direct.value)
 
     def finite(self) -> bool:
@@ -317,16 +317,16 @@ class _Bounds:
         return max(0.0, math.nextafter(nearest, 0.0) if Fraction(nearest) > exact else nearest)
 
     def reason(self) -> str:
-        """Why an end is infinite."""
-        if self.finite():
-            return ""
+        """Why an end is infinite, or no better than the limits of the scores."""
         reasons = dict.fromkeys(bound.reason for bound in self.known if bound.reason)
-        return "; ".join(reasons) or "its value is beyond the range of a double"
+        if not reasons and not self.finite():
+            return "its value is beyond the range of a double"
+        return "; ".join(reasons)
 
     def required_n(self) -> int | None:
-        """The n that would make all ends finite, where one is known to."""
+        """The n that would mend that, where one is known to."""
         needed = [bound.required_n for bound in self.known if bound.reason]
-        return None if self.finite() or None in needed else max((n for n in needed if n), default=None)
+        return None if None in needed else max((n for n in needed if n), default=None)
 
 
 def _answer(question: _Question, name: str, *, compare: bool) -> BatchSet:

@@ -25,7 +25,7 @@ from auditkit.batchpi._inputs import (
     read_zeta,
     refuse,
 )
-from auditkit.batchpi.ranks import band_ranks, lower_rank, rank_bounds, smallest_n_for_rank, upper_rank
+from auditkit.batchpi.ranks import band_ranks, ranks_for, smallest_n_for_rank
 from auditkit.batchpi.results import BatchSet, RankBounds
 
 Floats = NDArray[np.float64]
@@ -220,15 +220,9 @@ class _Asked:
         return 1 - (self.alpha / 2 if self.side == "two" else self.alpha)
 
     def ranks(self, zeta: int, tails: str) -> RankBounds:
-        read_choice(tails, ("equal", "shortest"), "tails")
-        n, m = self.n, self.m
-        if self.side == "upper":
-            upper, probability = upper_rank(n, m, zeta, self.level)
-            return RankBounds(1, upper, probability)
-        if self.side == "lower":
-            lower, probability = lower_rank(n, m, zeta, self.level)
-            return RankBounds(lower, n + 1, probability)
-        return rank_bounds(n, m, zeta, self.alpha, tails=tails)
+        """Ranks between which one order statistic lies."""
+        name = read_choice(tails, ("equal", "shortest"), "tails")
+        return ranks_for(self.n, self.m, zeta, self.alpha, side=self.side, tails=name)
 
     def extended(self) -> Floats:
         """S_(0) .. S_(n+1), a row a set."""
@@ -239,7 +233,7 @@ class _Asked:
         """The set between two ranks."""
         extended = self.extended()
         infinite = np.full(len(self.rows), math.inf)
-        lower = -infinite if self.side == "upper" else extended[:, ranks.lower - 1]
+        lower = -infinite if self.side == "upper" else extended[:, ranks.lower - 1] + 0.0
         upper = infinite if self.side == "lower" else extended[:, ranks.upper]
         reasons, required = self._why_infinite(zeta, ranks, lower, upper)
         return BatchSet(

@@ -99,17 +99,22 @@ def rank_bounds(
     n, m = read_count(n, "n"), read_count(m, "m")
     zeta, alpha_, side = read_zeta(zeta, m), read_alpha(alpha), read_side(side)
     read_choice(tails, ("equal", "shortest"), "tails")
+    return ranks_for(n, m, zeta, alpha_, side=side, tails=tails)
+
+
+def ranks_for(n: int, m: int, zeta: int, alpha: Fraction, *, side: Side, tails: str) -> RankBounds:
+    """`rank_bounds` for arguments that were read."""
     if side == "upper":
-        upper, coverage = upper_rank(n, m, zeta, 1 - alpha_)
+        upper, coverage = upper_rank(n, m, zeta, 1 - alpha)
         return RankBounds(1, upper, coverage)
     if side == "lower":
-        lower, coverage = lower_rank(n, m, zeta, 1 - alpha_)
+        lower, coverage = lower_rank(n, m, zeta, 1 - alpha)
         return RankBounds(lower, n + 1, coverage)
     if tails == "shortest":
-        return RankBounds(*shortest_ranks(n, m, zeta, 1 - alpha_))
-    upper, _ = upper_rank(n, m, zeta, 1 - alpha_ / 2)
-    lower, _ = lower_rank(n, m, zeta, 1 - alpha_ / 2)
-    return RankBounds(lower, upper, _at_least(1.0 - _missed(n, m, zeta, (lower, upper))[0], 1 - alpha_))
+        return RankBounds(*shortest_ranks(n, m, zeta, 1 - alpha))
+    upper, _ = upper_rank(n, m, zeta, 1 - alpha / 2)
+    lower, _ = lower_rank(n, m, zeta, 1 - alpha / 2)
+    return RankBounds(lower, upper, _at_least(1.0 - _missed(n, m, zeta, (lower, upper))[0], 1 - alpha))
 
 
 def rank_cdf(n: int, m: int, zeta: int, k: int) -> float:
