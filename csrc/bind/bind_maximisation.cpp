@@ -34,7 +34,8 @@ Array sums(const Array& values, std::int64_t sets, std::int64_t m, std::int64_t 
   const py::gil_scoped_release nogil;
   const unsigned inner = sets == 1 ? n_threads : 1;  // many sets: a set a thread
   parallel_for(out.size(), 1, n_threads, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t i = begin; i < end; ++i) out[i] = largest_sum(all.subspan(i * size, size), m, total, chosen, inner);
+    for (std::size_t i = begin; i < end; ++i)
+      out[i] = largest_sum(all.subspan(i * size, size), m, total, chosen, inner);
   });
   return result;
 }

@@ -18,10 +18,11 @@ namespace {
 
 constexpr double kRounding = 0x1p-53;
 constexpr std::size_t kDrawGrain = 256;
-constexpr std::int64_t kLongEdge = 64;  ///< gap from which on the last score is split off
+constexpr std::int64_t kLongEdge = 64;          ///< gap from which on the last score is split off
 constexpr std::int64_t kLongestResidues = 256;  ///< on longer edges the number of items decides, not residues
-constexpr std::size_t kTile = 2048;      ///< sums that one thread works on at a time
-constexpr int kSplits = 2;              ///< how many scores are split off in turn
+constexpr std::size_t kTile = 2048;             ///< sums that one thread works on at a time
+constexpr double kSplitWork = 2e8;
+constexpr int kSplits = 2;  ///< how many scores are split off in turn
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
@@ -117,7 +118,7 @@ bool exact_in_doubles(std::span<const double> values, std::int64_t m) {
 }
 
 struct Item {
-  std::int64_t index, offset;
+  std::int64_t index, offset, residue;  ///< offset from a, and modulo the gap
   double cost;
 };
 
@@ -138,13 +139,18 @@ Choice first_choice(const Edge& edge) {
   return choice;
 }
 
+std::int64_t residue_of(std::int64_t offset, std::int64_t gap) {
+  const std::int64_t residue = offset % gap;
+  return residue < 0 ? residue + gap : residue;
+}
+
 /// All items that a better choice can hold, cheapest first. a and b, which cost nothing, are not among them.
 std::vector<Item> cheaper_items(const Edge& edge, double limit) {
   std::vector<Item> items;
   for (std::int64_t i = 0; i < static_cast<std::int64_t>(edge.values.size()); ++i) {
     if (i == edge.a || i == edge.b) continue;
     const double cost = edge.cost(i);
-    if (cost < limit) items.push_back({i, i - edge.a, cost});
+    if (cost < limit) items.push_back({i, i - edge.a, residue_of(i - edge.a, edge.gap()), cost});
   }
   std::ranges::stable_sort(items, {}, &Item::cost);
   return items;
@@ -190,8 +196,8 @@ class ResiduePaths {
     for (const Item& item : items_) {
       const double cost = here + item.cost;
       if (item.cost >= largest || cost >= limit) break;
-      std::int64_t next = (node + item.offset) % gap;
-      if (next < 0) next += gap;
+      std::int64_t next = node + item.residue;
+      if (next >= gap) next -= gap;
       Node& to = nodes_[at(next)];
       if (cost >= to.cost || next == 0) continue;
       to = {cost, node, item.index};
@@ -240,8 +246,8 @@ void trim(Window& window, double limit) {
   window.cost = std::vector<double>(first, last);
 }
 
-/// out_s = min over s1 of one_{s1} + other_{s - s1}, in tiles of s that do not depend on the threads; of the product of a
-/// window with itself half the pairs.
+/// out_s = min over s1 of one_{s1} + other_{s - s1}, in tiles of s that do not depend on the threads; of the product of
+/// a window with itself half the pairs.
 void min_plus(const Window& one, const Window& other, double limit, unsigned n_threads, Window& out) {
   const bool square = &one == &other;
   const AddMinFn add_min = kernels().add_min;
@@ -251,7 +257,8 @@ void min_plus(const Window& one, const Window& other, double limit, unsigned n_t
       const std::int64_t shift = one.first + static_cast<std::int64_t>(i) + other.first - out.first;
       const std::int64_t least = square ? shift + static_cast<std::int64_t>(i) : shift;
       const std::int64_t from = std::max(static_cast<std::int64_t>(begin), least);
-      const std::int64_t to = std::min(static_cast<std::int64_t>(end), shift + static_cast<std::int64_t>(other.cost.size()));
+      const std::int64_t to =
+          std::min(static_cast<std::int64_t>(end), shift + static_cast<std::int64_t>(other.cost.size()));
       if (from < to) add_min(out.cost.data() + from, other.cost.data() + (from - shift), one.cost[i], to - from);
     }
   });
@@ -263,7 +270,8 @@ double min_plus_at(const Window& one, const Window& other, std::int64_t place) {
   double best = kInfinity;
   for (std::size_t i = 0; i < one.cost.size(); ++i) {
     const std::int64_t j = place - one.first - static_cast<std::int64_t>(i) - other.first;
-    if (j >= 0 && j < static_cast<std::int64_t>(other.cost.size())) best = std::min(best, one.cost[i] + other.cost[at(j)]);
+    if (j >= 0 && j < static_cast<std::int64_t>(other.cost.size()))
+      best = std::min(best, one.cost[i] + other.cost[at(j)]);
   }
   return best;
 }
@@ -307,8 +315,8 @@ class PartDistances {
 /// Least cost of m items by windows of 1, 2, 4, ... items and their products.
 double least_cost_by_doubling(const Edge& edge, double limit, unsigned n_threads) {
   std::vector<Item> items = cheaper_items(edge, std::nextafter(limit, kInfinity));
-  items.push_back({edge.a, 0, 0.0});
-  items.push_back({edge.b, edge.gap(), 0.0});
+  items.push_back({edge.a, 0, 0, 0.0});
+  items.push_back({edge.b, edge.gap(), 0, 0.0});
   const auto [low, high] = std::ranges::minmax(items, {}, &Item::offset);
   const std::int64_t spread = high.offset - low.offset;
   const PartDistances distances(edge.m);
@@ -436,7 +444,10 @@ double exactly(std::span<const double> values, std::int64_t m, std::int64_t tota
   const auto last = static_cast<std::int64_t>(values.size()) - 1;
   if (total == m * last || last == 0) return with_copies(m, values.back(), 0.0);
   const Edge edge = find_edge(values, m, total);
-  if (splits > 0 && edge.b == last && edge.gap() > kLongEdge && shorter_without_last(edge)) return by_copies_of_last(values, m, total, splits, n_threads);
+  // Copies of the last score that fit, a relaxed bound in O(N) each: worth it unless that is many.
+  const double work = static_cast<double>(last) * static_cast<double>(std::min(m, total / last));
+  if (splits > 0 && work <= kSplitWork && edge.b == last && edge.gap() > kLongEdge && shorter_without_last(edge))
+    return by_copies_of_last(values, m, total, splits, n_threads);
   return by_residues(edge, n_threads);
 }
 
@@ -531,7 +542,8 @@ double largest_sum(std::span<const double> values, std::int64_t m, std::int64_t 
     const double error = static_cast<double>(m) * edge.cost_error() / static_cast<double>(edge.gap());
     return value_of_cost(edge, 0.0, error, false);
   }
-  if (method == SumMethod::doubling) return by_doubling(edge, first_choice(edge), exact_in_doubles(values, m), n_threads);
+  if (method == SumMethod::doubling)
+    return by_doubling(edge, first_choice(edge), exact_in_doubles(values, m), n_threads);
   return exactly(values, m, total, kSplits, n_threads);
 }
 

@@ -320,6 +320,41 @@ def batch_ranks(bench: Bench) -> None:
     bench.report.bar("probability of a band, n = 1e5, m = 1,000", slowest, 2.0)
 
 
+SHAPES = ("uniform", "beta", "half-normal", "exponential", "whole")
+
+
+def batch_mean(bench: Bench) -> None:
+    """The exact upper mean of a batch by rank sums, from unsorted scores on; against the plain recurrence."""
+    small = {"n": 1_000, "m": 100, "threads": 1}
+    slowest = 0.0
+    for shape in SHAPES:
+        answer = bench.ask("batch_mean", small | {"shape": shape})
+        slowest = max(slowest, bench.report.row(f"mean, n = 1,000, m = 100, {shape}", answer))
+    bench.report.bar("exact mean, n = 1,000, m = 100, slowest shape", slowest, 5e-3)
+    ours = bench.ask("largest_sum", small | {"shape": "beta", "method": "exact"})
+    plain = bench.ask("largest_sum", small | {"shape": "beta", "method": "reference"}, seconds=0, repeats=1)
+    least = bench.report.row("maximisation alone, beta", ours)
+    reference = bench.report.row("the same by the recurrence, same compiler", plain)
+    bench.report.bar(
+        "exact over recurrence, C++, n = 1,000, m = 100", least / reference, 1 / 200, unit="x", goal=1e-3
+    )
+    tiny = {"n": 100, "m": 20, "threads": 1, "shape": "beta"}
+    least = bench.report.row(
+        "maximisation, n = 100, m = 20", bench.ask("largest_sum", tiny | {"method": "exact"})
+    )
+    slow = bench.ask("largest_sum", tiny | {"method": "python"}, seconds=0, repeats=1)
+    plain_python = bench.report.row("the same by the recurrence in Python", slow)
+    bench.report.line("recurrence in Python over exact", f"{plain_python / least:,.0f}x")
+    slowest = 0.0
+    with Side("auditkit", sys.executable, core=None) as both_cores:
+        for shape in SHAPES:
+            case = {"n": 20_000, "m": 200, "threads": 2, "shape": shape}
+            answer = both_cores.ask("batch_mean", case, repeats=3)
+            name = f"mean, n = 20,000, m = 200, {shape}, 2 threads"
+            slowest = max(slowest, bench.report.row(name, answer, clock="wall"))
+    bench.report.bar("exact mean, n = 20,000, m = 200, slowest shape", slowest, 2.0, goal=0.5)
+
+
 def startup(bench: Bench) -> None:
     """CPU time of `auditkit --help` over that of bare Python."""
     command = Path(sys.executable).parent / "auditkit"
@@ -357,5 +392,6 @@ BENCHMARKS: dict[str, Callable[[Bench], None]] = {
     "buehler": buehler,
     "rank-sums": rank_sums,
     "batch-ranks": batch_ranks,
+    "batch-mean": batch_mean,
     "startup": startup,
 }

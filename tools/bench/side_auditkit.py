@@ -186,6 +186,64 @@ def rank_sum_quantile(case: dict[str, Any]) -> Task:
     return cold
 
 
+def _batch_scores(case: dict[str, Any]) -> tuple[np.ndarray, float]:
+    """Calibration scores of a shape, and a limit that none comes near."""
+    rng = np.random.default_rng([case["n"], 11])
+    laws = {
+        "uniform": lambda: (rng.random(case["n"]), 1.5),
+        "beta": lambda: (rng.beta(2, 5, case["n"]), 1.0),
+        "half-normal": lambda: (np.abs(rng.normal(size=case["n"])), 6.0),
+        "exponential": lambda: (np.minimum(rng.exponential(size=case["n"]) / 20, 1.0), 1.0),
+        "whole": lambda: (rng.integers(0, 50, case["n"]).astype(np.float64), 60.0),
+    }
+    return laws[case["shape"]]()
+
+
+def batch_mean(case: dict[str, Any]) -> Task:
+    """The upper mean from unsorted scores on, the law of the rank sum not kept."""
+    from auditkit import batchpi
+    from auditkit.batchpi import rank_sums
+
+    auditkit.set_num_threads(case["threads"])
+    scores, high = _batch_scores(case)
+
+    def mean() -> float:
+        rank_sums._law.cache_clear()
+        rank_sums._quantile.cache_clear()
+        limits = (-np.inf, high)
+        found = batchpi.mean(scores, case["m"], 0.1, limits=limits, ordering="rank_sum", side="upper")
+        return float(found.upper)
+
+    return mean
+
+
+def largest_sum(case: dict[str, Any]) -> Task:
+    """The maximisation alone: exact, the compiled recurrence, or the recurrence in plain Python."""
+    from fractions import Fraction
+
+    from auditkit.batchpi.maximisation import max_sum
+    from auditkit.batchpi.rank_sums import rank_sum_quantile
+
+    auditkit.set_num_threads(case["threads"])
+    scores, high = _batch_scores(case)
+    values = np.append(np.sort(scores), high)
+    total = rank_sum_quantile(case["n"], case["m"], Fraction(9, 10))[0] - case["m"]
+    if case["method"] == "python":
+        listed = values.tolist()
+        return lambda: _recurrence(listed, case["m"], total)
+    return lambda: float(max_sum(values, case["m"], total, method=case["method"]))
+
+
+def _recurrence(values: list[float], m: int, total: int) -> float:
+    """f_k(j) = max_i f_(k-1)(j - i) + values[i], as one would write it down."""
+    best = [0.0] + [-np.inf] * total
+    for _ in range(m):
+        best = [
+            max(best[j - i] + values[i] for i in range(min(j + 1, len(values)))) for j in range(total + 1)
+        ]
+    return best[total]
+
+
 def upper_rank(case: dict[str, Any]) -> Task:
     """The rank of a PAC threshold or a selection, without the cache."""
     from fractions import Fraction
