@@ -31,7 +31,8 @@ from auditkit.report.numbers import (
     superscript,
     upper_text,
 )
-from auditkit.report.reading import read, thin
+from auditkit.report.fields import thin
+from auditkit.report.reading import read
 from auditkit.report.styles import DARK, LIGHT
 from auditkit.report.svg import WIDTH, Label, path_data, place_labels, text_width
 from auditkit.report.text import cells, wrap
