@@ -71,3 +71,15 @@ def test_bounds():
     assert 0.0 < core.band_coverage(limits) <= 1.0
     guesses, correct = np.array([0, 10, 50]), np.array([0, 10, 40])
     assert core.one_run_epsilons(100, guesses, correct, 1e-5, 0.05, 1e-6).shape == (3,)
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (1, 70), (65, 2), (300, 300), (10**6, 60_000), (2**30, 2**30)])
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_rank_sum_weights_at_edge_sizes(n, m, n_threads):
+    weights, log2_grid, left_out, rounding = core.rank_sum_weights(n, m, 1e4, False, n_threads)
+    assert 1 <= weights.size <= 2 ** (log2_grid - 1)
+    assert left_out >= 0.0 < rounding
+    for u in (0, n * m // 2, n * m):
+        value = core.rank_sum_probability(weights, log2_grid, n * m, u)
+        assert -1e-12 - left_out <= value <= 1.0 + 1e-12 + left_out
+    assert core.rank_sum_probability(weights[:0], log2_grid, n * m, 0) == 0.0

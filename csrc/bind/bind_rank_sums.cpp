@@ -1,5 +1,6 @@
-#include <cstdint>
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 
 #include "arrays.hpp"
 #include "auditkit/rank_sums.hpp"
@@ -7,49 +8,41 @@
 namespace auditkit::bind {
 namespace {
 
-constexpr std::int64_t kLargest = 1'000'000'000;
-constexpr std::int64_t kLargestProduct = std::int64_t{1} << 58;
+constexpr int kLargestGrid = 61;  ///< 4 L must divide 2^64
+constexpr double kMostFactors = 4e9, kLargestFull = 1e9;
 
-void check_sizes(std::int64_t n, std::int64_t m) {
-  require(n >= 1 && n <= kLargest && m >= 1 && m <= kLargest && n <= kLargestProduct / m, "n or m out of range");
-}
-
-/// A prepared law as grid, weights and error: the Python layer keeps it for later totals.
-py::tuple prepare(std::int64_t n, std::int64_t m, bool full, std::int64_t most_terms) {
-  check_sizes(n, m);
-  RankSumLaw law{};
+/// The weights, log2 of the grid, what was left out at most, and what rounding does at most.
+py::tuple weights_of(std::int64_t n, std::int64_t m, double factors, bool full, unsigned n_threads) {
+  if (n < 1 || m < 1 || n > (std::int64_t{1} << (kLargestGrid - 1)) / m)
+    throw py::value_error("n and m must be positive, their product at most 2^60");
+  if (!(factors >= 0.0 && factors <= kMostFactors)) throw py::value_error("factors out of range");
+  if (full && static_cast<double>(n) * static_cast<double>(m) > kLargestFull)
+    throw py::value_error("n m is too large for the full grid");
+  RankSumWeights law;
   {
     const py::gil_scoped_release nogil;
-    law = make_rank_sum_law(n, m, full, most_terms);
+    law = rank_sum_weights({n, m}, factors, full, n_threads);
   }
   Array weights = make_array(law.weights.size());
-  std::copy(law.weights.begin(), law.weights.end(), weights.mutable_data());
-  return py::make_tuple(law.grid, weights, law.error);
+  std::ranges::copy(law.weights, mutable_view(weights).begin());
+  return py::make_tuple(weights, law.log2_grid, law.left_out, law.rounding);
 }
 
-double cdf(std::int64_t n, std::int64_t m, std::int64_t grid, const Array& weights, std::int64_t u) {
-  check_sizes(n, m);
-  require(grid > n * m && (grid & (grid - 1)) == 0 && u >= 0 && u <= n * m, "grid or u out of range");
-  const auto values = view(weights);
-  RankSumLaw law{n, m, grid, {values.begin(), values.end()}, 0.0};
+double probability_of(const Array& weights, int log2_grid, std::uint64_t product, std::uint64_t u) {
+  if (log2_grid < 1 || log2_grid > kLargestGrid || u > product || product >= (std::uint64_t{1} << log2_grid))
+    throw py::value_error("u <= product < 2^log2_grid is required");
+  const auto terms = view(weights);
   const py::gil_scoped_release nogil;
-  return rank_sum_cdf(law, u);
-}
-
-double tail_bound(std::int64_t n, std::int64_t m, std::int64_t grid, double from) {
-  check_sizes(n, m);
-  require(grid > n * m && from > 0.0, "grid or angle out of range");
-  const py::gil_scoped_release nogil;
-  return rank_sum_tail_bound(n, m, grid, from);
+  return rank_sum_probability(terms, log2_grid, product, u);
 }
 
 }  // namespace
 
 void register_rank_sums(py::module_& m) {
-  using py::arg;
-  m.def("rank_sum_law", prepare, arg("n"), arg("m"), arg("full"), arg("most_terms"));
-  m.def("rank_sum_cdf", cdf, arg("n"), arg("m"), arg("grid"), arg("weights").noconvert(), arg("u"));
-  m.def("rank_sum_tail_bound", tail_bound, arg("n"), arg("m"), arg("grid"), arg("angle"));
+  m.def("rank_sum_weights", &weights_of, py::arg("n"), py::arg("m"), py::arg("factors"), py::arg("full"),
+        py::arg("n_threads"));
+  m.def("rank_sum_probability", &probability_of, py::arg("weights").noconvert(), py::arg("log2_grid"),
+        py::arg("product"), py::arg("u"));
 }
 
 }  // namespace auditkit::bind

@@ -6,13 +6,14 @@
 
 namespace auditkit {
 
-#define AUDITKIT_DECLARE_LEVEL(level)                                                     \
-  namespace isa_##level {                                                                 \
-    PanelSums line_panel(const PrivacyLine&, double, double, double, bool);               \
-    double tail_panel(const BetaLaw&, const BetaPoint&, double, double);                  \
-  }                                                                                       \
-  namespace {                                                                             \
-  constexpr KernelTable kTable_##level{isa_##level::line_panel, isa_##level::tail_panel}; \
+#define AUDITKIT_DECLARE_LEVEL(level)                                                                         \
+  namespace isa_##level {                                                                                     \
+    PanelSums line_panel(const PrivacyLine&, double, double, double, bool);                                   \
+    double tail_panel(const BetaLaw&, const BetaPoint&, double, double);                                      \
+    void add_min(double*, const double*, double, std::int64_t);                                               \
+  }                                                                                                           \
+  namespace {                                                                                                 \
+  constexpr KernelTable kTable_##level{isa_##level::line_panel, isa_##level::tail_panel, isa_##level::add_min}; \
   }
 
 AUDITKIT_DECLARE_LEVEL(baseline)

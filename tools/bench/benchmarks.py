@@ -294,6 +294,15 @@ def buehler(bench: Bench) -> None:
         bench.report.bar(f"joint bound, {units:,} a class, certified", measured, limit)
 
 
+def rank_sums(bench: Bench) -> None:
+    """Quantile of the rank sum of a batch, nothing kept between calls."""
+    for n, m in ((200, 40), (1_000, 100), (100_000, 1_000), (10_000_000, 10_000), (10_000_000, 5)):
+        answer = bench.ask("rank_sum_quantile", {"n": n, "m": m, "level": "9/10"})
+        least = bench.report.row(f"n = {n:,}, m = {m:,}", answer, note=f"q = {answer['value']:,}")
+        if m == 1_000:
+            bench.report.bar("rank-sum quantile, n = 100,000, m = 1,000, cold", least, 10e-3)
+
+
 def startup(bench: Bench) -> None:
     """CPU time of `auditkit --help` over that of bare Python."""
     command = Path(sys.executable).parent / "auditkit"
@@ -329,5 +338,6 @@ BENCHMARKS: dict[str, Callable[[Bench], None]] = {
     "one-run-fdp": one_run_fdp,
     "bands": bands,
     "buehler": buehler,
+    "rank-sums": rank_sums,
     "startup": startup,
 }

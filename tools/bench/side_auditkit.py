@@ -170,6 +170,22 @@ def bands_cached(case: dict[str, Any]) -> Task:
     return lambda: float(bands.band_upper_limits(case["n"], case["alpha"])[0])
 
 
+def rank_sum_quantile(case: dict[str, Any]) -> Task:
+    """From (n, m, level) to the quantile, nothing kept."""
+    from fractions import Fraction
+
+    from auditkit.batchpi import rank_sums
+
+    level = Fraction(case["level"])
+
+    def cold() -> int:
+        rank_sums._law.cache_clear()
+        rank_sums._quantile.cache_clear()
+        return rank_sums.rank_sum_quantile(case["n"], case["m"], level)[0]
+
+    return cold
+
+
 def buehler(case: dict[str, Any]) -> Task:
     from auditkit.privacy.epsilon.bounds import buehler as joint_bound
 

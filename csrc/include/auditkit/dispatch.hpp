@@ -2,6 +2,7 @@
 #pragma once
 
 #include "auditkit/line_panels.hpp"
+#include "auditkit/min_plus.hpp"
 
 namespace auditkit {
 
@@ -11,6 +12,7 @@ enum class Isa { baseline, avx2, avx512 };
 struct KernelTable {
   LinePanelFn line_panel;
   TailPanelFn tail_panel;
+  AddMinFn add_min;
 };
 
 /// Chosen at first use and fixed from then on.
