@@ -18,7 +18,7 @@ from auditkit.results import Condition, Verdict, VerdictStatus
 NAMES = ("lower", "upper", "value")
 """The ends of the set, and the unknown number itself, known to lie in the set."""
 SELECTION_NAMES = ("selected", "threshold")
-Answer = TypeVar("Answer", BatchSet, Selection)
+Answer = TypeVar("Answer", bound=BatchSet | Selection)
 
 
 def parse_conditions(expressions: Sequence[str], *, selection: bool = False) -> list[ParsedCondition]:
@@ -66,4 +66,8 @@ def _value(answer: BatchSet | Selection, condition: ParsedCondition) -> bool | N
         return interval_satisfies((lower, upper), condition.operator, condition.threshold)
     end = lower if condition.name == "lower" else upper
     # an end that was not asked for, or that these data cannot give, decides nothing
-    return interval_satisfies((end, end), condition.operator, condition.threshold) if math.isfinite(end) else None
+    return (
+        interval_satisfies((end, end), condition.operator, condition.threshold)
+        if math.isfinite(end)
+        else None
+    )

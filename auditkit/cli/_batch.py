@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from auditkit.errors import InputError, show
 
 if TYPE_CHECKING:
+    from auditkit.batchpi._inputs import Side
     from auditkit.batchpi.results import BatchSet
     from auditkit.batchpi.selection import Selection
 
@@ -41,9 +42,9 @@ def check_options(scores: str | None, asked: Mapping[str, Any], output: str | No
     needed = {"pac": "delta"}.get(statistic)
     if statistic == "quantile" and asked["quantile"] is None and asked["zeta"] is None:
         needed = "quantile"
-    for name in (None if statistic == "select" else "m", needed):
-        if name is not None and asked[name] is None:
-            raise InputError(f"--{name}: required with --statistic {statistic}", id="AK-CL-011")
+    for wanted in (None if statistic == "select" else "m", needed):
+        if wanted is not None and asked[wanted] is None:
+            raise InputError(f"--{wanted}: required with --statistic {statistic}", id="AK-CL-011")
     if asked["reference"] == scores:
         raise InputError("--reference: must be another file than SCORES", id="AK-CL-013")
 
@@ -115,7 +116,8 @@ def _set(scores: Any, reference: Any, asked: Mapping[str, Any], pictures: bool) 
     from auditkit.batchpi import mean, order_statistic, pac_threshold
 
     m, alpha, statistic = asked["m"], asked["alpha"], asked["statistic"]
-    limits, side = _limits(asked["limits"]), asked["side"] or "two"
+    limits = _limits(asked["limits"])
+    side: Side = asked["side"] or "two"
     if statistic == "pac":
         return pac_threshold(scores, m, asked["delta"], alpha, limits=limits)
     if statistic == "mean":
@@ -133,9 +135,7 @@ def _set(scores: Any, reference: Any, asked: Mapping[str, Any], pictures: bool) 
         )
     quantile = 0.5 if statistic == "median" else asked["quantile"]
     tails = asked["tails"] or "equal"
-    return order_statistic(
-        scores, m, asked["zeta"], quantile, alpha, side=side, limits=limits, tails=tails
-    )
+    return order_statistic(scores, m, asked["zeta"], quantile, alpha, side=side, limits=limits, tails=tails)
 
 
 def _limits(text: str | None) -> tuple[float, float]:

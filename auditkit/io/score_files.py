@@ -157,7 +157,5 @@ def _number(row: list[str], at: str, path: str) -> float:
     except ValueError:
         value = math.nan
     if math.isnan(value):
-        raise InputError(
-            f"{at}: must be one number, not {show(','.join(row))!r}", id="AK-IO-040", path=path
-        )
+        raise InputError(f"{at}: must be one number, not {show(','.join(row))!r}", id="AK-IO-040", path=path)
     return value

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from auditkit.conditions import ParsedCondition
 from auditkit.errors import InputError, show
 from auditkit.privacy import checks, curves, methods
-from auditkit.privacy.conditions import ParsedCondition, evaluate, parse_condition
+from auditkit.privacy.conditions import evaluate, parse_condition
 from auditkit.privacy.epsilon import _bound_inputs as check
 from auditkit.privacy.evidence import Evidence
 from auditkit.privacy.methods import OperatingPoint, Question

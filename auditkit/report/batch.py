@@ -269,7 +269,9 @@ def digits_of(span: Span) -> int:
     largest, width = max(map(abs, ends), default=0.0), (ends[1] - ends[0]) if len(ends) == 2 else 0.0
     if not (0 < width < math.inf and largest > 0):
         return DIGITS
-    return min(max(DIGITS, DIGITS + math.floor(math.log10(largest)) - math.floor(math.log10(width))), MOST_DIGITS)
+    return min(
+        max(DIGITS, DIGITS + math.floor(math.log10(largest)) - math.floor(math.log10(width))), MOST_DIGITS
+    )
 
 
 def span_text(lower: float | None, upper: float | None) -> str:
@@ -312,10 +314,12 @@ def how_words(batch: Batch) -> str:
     """How the ranks were bounded, who chose that, and the probability of the event."""
     chosen = {"auto": ", settled by n, m, alpha and limits, not by widths", "the caller": ", as asked"}
     words = ordering_words(batch.ordering) + chosen.get(batch.chosen_by, "")
-    if batch.exact is not None:
+    if batch.exact is not None and not batch.reason:
         return f"{words}; exact coverage {percent_text(batch.exact, 'lower')} (no ties)"
     if batch.probability is not None:
-        return f"{words}; probability of the event of ranks at least {percent_text(batch.probability, 'lower')}"
+        return (
+            f"{words}; probability of the event of ranks at least {percent_text(batch.probability, 'lower')}"
+        )
     return words
 
 
@@ -344,11 +348,11 @@ def batch_cards(batch: Batch) -> list[tuple[str, str, str]]:
         if batch.threshold is not None:
             cards.append(("Threshold", upper_text(batch.threshold, 4), "candidates above it are selected"))
     elif batch.span is not None:
-        cards.append(
-            ("Prediction set", span_text(batch.span.lower, batch.span.upper), f"for {subject(batch)}")
-        )
+        known_end = _span_words(batch.span) is not None
+        shown = span_text(batch.span.lower, batch.span.upper) if known_end else "none finite"
+        cards.append(("Prediction set", shown, f"for {subject(batch)}"))
     known = batch.exact if batch.exact is not None else batch.probability
-    if known is not None:
+    if known is not None and not batch.reason:
         asked = "" if batch.level is None else f"asked for: {level_text(batch.level)}"
         heading = "Exact coverage" if batch.exact is not None else "Probability, at least"
         cards.append((heading, percent_text(known, "lower"), asked))

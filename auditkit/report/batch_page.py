@@ -52,13 +52,16 @@ _SCORES_WORDS = (
     "The curve is the share of the calibration scores up to each value. The shaded stretch is the prediction set: it "
     "holds the number asked for, not the single scores."
 )
+_NO_SET_WORDS = (
+    "The curve is the share of the calibration scores up to each value. No finite set can be drawn on it."
+)
 _COVERAGE_WORDS = (
     "The probability that the bound holds, for every place at which it could be put, computed and not simulated. The "
     "cut is the first that reaches the level, so it does not depend on the scores."
 )
 _SIZES_WORDS = (
-    "How many calibration scores a finite set takes at this level, by the size of the batch, where scores have no known "
-    "limits. Below the line every set is infinite."
+    "How many calibration scores a finite set takes at this level, by the size of the batch, where scores have no "
+    "known limits. Below the line every set is infinite."
 )
 _DISCOVERIES_WORDS = (
     "What each threshold would select, and how many of those could be false claims at most, for all thresholds at "
@@ -127,7 +130,14 @@ def scores_chart(batch: Batch) -> Markup:
         *_end_words(span),
     ]
     return figure(
-        y.start + 48, "Calibration scores and the set", sentence(said), key, frame.draw(), frame.inside(*inside), *dots, drawn
+        y.start + 48,
+        "Calibration scores and the set",
+        sentence(said),
+        key,
+        frame.draw(),
+        frame.inside(*inside),
+        *dots,
+        drawn,
     )
 
 
@@ -164,9 +174,7 @@ def _end_labels(span: Span | None, x: Axis) -> list[Label]:
     if span is None:
         return []
     ends = [end for end in (span.lower, span.upper) if end is not None and math.isfinite(end)]
-    return [
-        Label(x(end), words, "t-ink", "s ink") for end, words in zip(ends, _end_words(span), strict=True)
-    ]
+    return [Label(x(end), words, "t-ink", "s ink") for end, words in zip(ends, _end_words(span), strict=True)]
 
 
 def _scores_block(batch: Batch) -> Markup:
@@ -176,7 +184,8 @@ def _scores_block(batch: Batch) -> Markup:
     table = data_table(
         ("share of scores", batch.scores.y, nearest_text), ("score", batch.scores.x, nearest_text)
     )
-    return _block(picture, f"The set for {subject(batch)}", _SCORES_WORDS, table)
+    words = _SCORES_WORDS if _end_words(batch.span) else _NO_SET_WORDS
+    return _block(picture, f"The set for {subject(batch)}", words, table)
 
 
 def _ways_block(batch: Batch) -> Markup:
@@ -186,11 +195,11 @@ def _ways_block(batch: Batch) -> Markup:
     rows = []
     for way, cells in zip(batch.ways, way_rows(batch), strict=False):
         parts = [
-            element("td", cell, data_label=head, class_="n" if head in WAY_HEADS[2:5:2] else None)
+            element("td", cell, data_label=head, class_="n" if head in ("Set", *WAY_HEADS[2:5:2]) else None)
             for head, cell in zip(WAY_HEADS, cells, strict=True)
         ]
         rows.append(element("tr", *parts, class_="first" if is_chosen(batch, way) else None))
-    table = table_of(WAY_HEADS, rows, [2, 4], class_="stack")
+    table = table_of(WAY_HEADS, rows, [1, 2, 4], class_="stack")
     return join([_block(ways_chart(batch), "Ways of getting a set", CHOICE_WORDS), table])
 
 
@@ -215,8 +224,17 @@ def ways_chart(batch: Batch) -> Markup:
     base = y + 12
     axis = [line(x.start, base, x.end, base, "a")]
     for tick, label in x.ticks(6) if finite else ():
-        axis += [line(x(tick), base, x(tick), base + 5, "a"), text(x(tick), base + 22, label, anchor="middle")]
-    unit = text(x.end, base + 22 + ROW, f"{batch.function or 'function'}; an arrow: infinite", anchor="end", class_="l")
+        axis += [
+            line(x(tick), base, x(tick), base + 5, "a"),
+            text(x(tick), base + 22, label, anchor="middle"),
+        ]
+    unit = text(
+        x.end,
+        base + 22 + ROW,
+        f"{batch.function or 'function'}; an arrow: infinite",
+        anchor="end",
+        class_="l",
+    )
     said = [f"{cells[0]} {cells[1]}" for cells in way_rows(batch)]
     return figure(base + 48, "Sets by method", sentence(said), *axis, *parts, unit)
 
@@ -264,7 +282,13 @@ def coverage_chart(data: Coverage) -> Markup:
     mark = circle(x(data.chosen or 0.0), y(data.chosen_probability or 0.0), "m ink") if chosen else Markup()
     said = ["probability that the bound holds against the cut", *(entry.text for entry in entries[1:])]
     return figure(
-        y.start + 48, "Coverage against the cut", sentence(said), key, frame.draw(), frame.inside(*inside), mark
+        y.start + 48,
+        "Coverage against the cut",
+        sentence(said),
+        key,
+        frame.draw(),
+        frame.inside(*inside),
+        mark,
     )
 
 
@@ -276,7 +300,8 @@ def _coverage_block(data: Coverage | None, side: str) -> Markup:
         ("probability", data.probability, lambda value: percent_text(value, "lower")),
     )
     of = "lower" if side == "lower" else "upper"
-    return _block(coverage_chart(data), f"Coverage of the {of} end", _COVERAGE_WORDS, table)
+    words = _COVERAGE_WORDS + (" Each of the two ends may miss with half of alpha." if side == "two" else "")
+    return _block(coverage_chart(data), f"Coverage of the {of} end", words, table)
 
 
 def sizes_chart(data: Curve, n: int | None, m: int | None) -> Markup:
@@ -285,7 +310,9 @@ def sizes_chart(data: Curve, n: int | None, m: int | None) -> Markup:
     xs, ys = [*data.x, *([float(m or 1)] if here else [])], [*data.y, *([float(n or 1)] if here else [])]
     entries = [Entry("line", "s blue", "least n with a finite set")]
     if here:
-        entries.append(Entry("circle", "m ink", f"this batch: n {count_text(n or 0)}, m {count_text(m or 0)}"))
+        entries.append(
+            Entry("circle", "m ink", f"this batch: n {count_text(n or 0)}, m {count_text(m or 0)}")
+        )
     key, used = legend(entries, 0, WIDTH, 0)
     top = used + 44
     x, y = _decades(xs, 62, WIDTH - 20), _decades(ys, top + _HEIGHT, top)
@@ -298,7 +325,13 @@ def sizes_chart(data: Curve, n: int | None, m: int | None) -> Markup:
     said += [f"to n {count_text(int(data.y[-1]))} for m {count_text(int(data.x[-1]))}"]
     said += [entry.text for entry in entries[1:]]
     return figure(
-        y.start + 48, "Least n with a finite set", sentence(said), key, frame.draw(), frame.inside(*inside), mark
+        y.start + 48,
+        "Least n with a finite set",
+        sentence(said),
+        key,
+        frame.draw(),
+        frame.inside(*inside),
+        mark,
     )
 
 
@@ -314,7 +347,9 @@ def _sizes_block(batch: Batch) -> Markup:
         ("m", batch.sizes.x, lambda value: count_text(int(value))),
         ("least n", batch.sizes.y, lambda value: count_text(int(value))),
     )
-    return _block(sizes_chart(batch.sizes, batch.n, batch.m), "Finite from how many scores on", _SIZES_WORDS, table)
+    return _block(
+        sizes_chart(batch.sizes, batch.n, batch.m), "Finite from how many scores on", _SIZES_WORDS, table
+    )
 
 
 def discoveries_chart(data: Curve, threshold: float | None) -> Markup:
@@ -324,7 +359,7 @@ def discoveries_chart(data: Curve, threshold: float | None) -> Markup:
     shown = [threshold] if threshold is not None and math.isfinite(threshold) else []
     x = _padded([*data.x, *shown], 46, WIDTH - 20)
     labels = [Label(x(v), f"taken {upper_text(v, 4)}", "t-ink", "s ink") for v in shown]
-    drawn, height = lanes_of(labels, used + 8, _HEIGHT + 12)
+    drawn, height = lanes_of(labels, used + 8, _HEIGHT + 36)
     top = used + height + 44
     y = Axis(0.0, max(*data.y, *data.z, 1.0) * 1.06, top + _HEIGHT, top)
     frame = Frame(x, y, "threshold", "candidates")
@@ -332,9 +367,18 @@ def discoveries_chart(data: Curve, threshold: float | None) -> Markup:
         curve([(x(a), y(b)) for a, b in zip(data.x, values, strict=True)], look)
         for values, look in ((data.y, "s blue"), (data.z, "s orange dash"))
     ]
-    said = [f"up to {count_text(int(max(data.y)))} selected", f"up to {count_text(int(max(data.z)))} may be false"]
+    said = [
+        f"up to {count_text(int(max(data.y)))} selected",
+        f"up to {count_text(int(max(data.z)))} may be false",
+    ]
     return figure(
-        y.start + 48, "Selected candidates by threshold", sentence(said), key, frame.draw(), frame.inside(*inside), drawn
+        y.start + 48,
+        "Selected candidates by threshold",
+        sentence(said),
+        key,
+        frame.draw(),
+        frame.inside(*inside),
+        drawn,
     )
 
 
@@ -347,4 +391,6 @@ def _discoveries_block(batch: Batch) -> Markup:
         ("selected", data.y, lambda value: count_text(int(value))),
         ("false, at most", data.z, lambda value: count_text(int(value))),
     )
-    return _block(discoveries_chart(data, batch.threshold), "Every threshold at once", _DISCOVERIES_WORDS, table)
+    return _block(
+        discoveries_chart(data, batch.threshold), "Every threshold at once", _DISCOVERIES_WORDS, table
+    )

@@ -18,9 +18,9 @@ from auditkit.report.batch_page import batch_section, scores_chart
 from auditkit.report.charts import strip_chart
 from auditkit.report.escape import Markup, element, esc, join
 from auditkit.report.evidence import evidence_section
+from auditkit.report.fields import plain_values
 from auditkit.report.mechanism import mechanism_section
 from auditkit.report.numbers import interval_text, level_text, lower_text, nearest_text, upper_text
-from auditkit.report.fields import plain_values
 from auditkit.report.reading import Bound, Item, Reading, read
 from auditkit.report.styles import CARD_CSS, PAGE_CSS
 from auditkit.report.tables import LIST_ROWS, flattened, rows_of, section, shortened, table_of
@@ -130,7 +130,11 @@ def _page(reading: Reading) -> Markup:
 def _kicker(reading: Reading) -> Markup:
     source = reading.sections["inputs"].get("model")
     if reading.batch is not None:
-        source = next(iter(data), None) if isinstance(data := reading.sections["inputs"].get("data"), list) else None
+        source = (
+            next(iter(data), None)
+            if isinstance(data := reading.sections["inputs"].get("data"), list)
+            else None
+        )
     name = source.get("name") if isinstance(source, Mapping) else None
     left = join([element("b", "auditkit"), f" · {TITLES.get(reading.kind, reading.kind)}"])
     return element(
@@ -264,8 +268,8 @@ def _reproduce(reading: Reading) -> Markup:
 
 
 _FOOTERS = {
-    "batch-pi": "A prediction set holds for one batch that is exchangeable with the calibration scores, and says nothing "
-    "about its single points.",
+    "batch-pi": "A prediction set holds for one batch that is exchangeable with the calibration scores, and says "
+    "nothing about its single points.",
 }
 _FOOTER = "An attack shows what leaks at least. No result of an attack shows that nothing leaks."
 

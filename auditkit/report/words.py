@@ -97,8 +97,9 @@ _BREAKS = {
     "narrow. The bound does not need this.",
     "attack-as-randomized-response": "A weaker or uneven attack: more units are needed than planned.",
     "one-run-split": "Another split of the canaries: other numbers of them are needed.",
-    "exchangeable": "Drift, selection, or scores that the model was fitted to: the probability is no longer the one stated.",
-    "independent-reference": "A reference that overlaps with calibration or batch: the probability is no longer the one "
+    "exchangeable": "Drift, selection, or scores that the model was fitted to: the probability is not the one "
+    "stated.",
+    "independent-reference": "A reference that overlaps with calibration or batch: the probability is not the one "
     "stated.",
     "direction-fixed": "A direction that was turned round after looking at the scores: the level is that "
     "of one direction only.",
