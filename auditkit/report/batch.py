@@ -244,11 +244,16 @@ def _selection_words(batch: Batch) -> str:
     if not batch.selected:
         return "no candidate is selected, so no false claim is made"
     allowed = batch.eta if batch.eta is not None else batch.selected
-    who = "selected candidate" if batch.selected == 1 else "selected candidates"
-    count = count_text(batch.selected)
+    who = f"the {count_text(batch.selected)} selected candidates"
+    if batch.selected == 1:
+        return (
+            "the selected candidate does not fail the wish"
+            if allowed == 0
+            else "one candidate is selected, and may fail"
+        )
     if allowed == 0:
-        return f"none of the {count} {who} fails the wish"
-    return f"at most {count_text(min(allowed, batch.selected))} of the {count} {who} fail the wish"
+        return f"none of {who} fails the wish"
+    return f"at most {count_text(min(allowed, batch.selected))} of {who} fail the wish"
 
 
 def _span_words(span: Span) -> str | None:

@@ -600,7 +600,8 @@ def batch() -> dict[str, Any]:
         "assumptions": [
             {
                 "id": "exchangeable",
-                "text": "Calibration and batch scores are exchangeable: no drift, no selection, and the model saw neither.",
+                "text": "Calibration and batch scores are exchangeable: no drift, no selection, and the model saw "
+                "neither.",
                 "checked": False,
             }
         ],
