@@ -83,3 +83,32 @@ def test_rank_sum_weights_at_edge_sizes(n, m, n_threads):
         value = core.rank_sum_probability(weights, log2_grid, n * m, u)
         assert -1e-12 - left_out <= value <= 1.0 + 1e-12 + left_out
     assert core.rank_sum_probability(weights[:0], log2_grid, n * m, 0) == 0.0
+
+
+def test_ranks_of_batches():
+    for n, m in [(1, 1), (1, 70), (70, 1), (64, 63)]:
+        for zeta in {1, m}:
+            for k in (-1, 0, 1, n, n + 1, n + 2):
+                assert 0.0 <= core.rank_cdf(n, m, zeta, k)[0] <= 1.0
+            assert 0.0 < core.rank_probability(n, m, zeta, n + 1) <= 1.0
+        zetas = np.arange(1, m + 1)
+        upper = core.band_upper_ranks(n, m, zetas, 1e-300)
+        assert upper.shape == (m,)
+        assert 0.0 < core.band_probability(n, np.ones(m, np.int64), upper) <= 1.0 + 1e-12
+        for limit in (-5, 0, n + 9):
+            assert core.band_probability(n, np.full(m, limit), np.full(m, limit)) == 0.0
+        for lower, upper in [(-3, n + 7), (1, 0), (n + 1, n + 1), (2, 1)]:
+            if m > 1:
+                assert 0.0 <= core.rank_pair_probability(n, m, 1, m, lower, upper)[0] <= 1.0
+
+
+@pytest.mark.parametrize("size", [1, 2, 65, 300])
+@pytest.mark.parametrize("m", [1, 2, 7])
+def test_largest_sums_at_the_edges_of_totals_and_sizes(size, m):
+    values = np.sort(np.random.default_rng(size).normal(size=2 * size).reshape(2, size), axis=1)
+    for total in {0, m * (size - 1) // 2, max(m * (size - 1) - 1, 0), m * (size - 1)}:
+        for method in range(4):
+            assert core.largest_sums(values.ravel(), 2, m, total, method, 3).shape == (2,)
+        assert np.isfinite(core.largest_weighted(values[0], np.ones(m), total))
+    levels = np.arange(size + 1)
+    assert core.draw_level_sums(levels, m, 1, 0, 300, 3).shape == (300,)

@@ -34,10 +34,20 @@ Ints = NDArray[np.int64]
 
 EXACT_BITS = 10**8
 """Terms times bits of the largest sum of exact integers that settles a near tie: about a tenth of a second."""
+EXACT_COUNT_BITS = 10**5
+"""Bits of the largest binomial coefficient formed for it: two tenths of a second."""
+EXACT_SIZE = 500
+"""Largest n + m at which equally short windows are compared in exact integers."""
 PATHS = 10**5
 """Largest n m whose band is settled by exact integers."""
 SEARCH_STEPS = 32
 """Bisections of the level of a band; each halves the distance in its logarithm."""
+CELLS = 10**10
+"""Largest n m of a band that is searched for; beyond, the levels of single ranks are added up."""
+LARGEST_UNION = 10**4
+"""Ranks whose levels are added up at most."""
+DIRECT_RANKS = 64
+"""Extreme ranks up to which the least n comes from exact products of as many factors."""
 
 
 def rank_bounds(
@@ -66,16 +76,19 @@ def rank_bounds(
     Returns
     -------
     RankBounds
-        Exact in the ranks; the coverage is good to 1e-12.
+        Certified ranks: the least that reach the level, except in ties too close for double precision and too large for
+        exact integers, where the neighbour that surely reaches it is taken. The coverage is good to 1e-12 for m up to
+        1e6, to 1e-10 beyond.
 
     Raises
     ------
     InputError
-        For arguments out of range.
+        AK-BP-001 to AK-BP-003 and AK-BP-006, for arguments out of range.
 
     Notes
     -----
-    Cost: about twenty tails of the hypergeometric law. Source: arXiv 2409.13990, section 3.
+    Cost: about twenty tails of the hypergeometric law, each about 5 sqrt(m) steps or fewer: below a millisecond at
+    n = 1e7, some milliseconds at n = m = 1e9. Source: arXiv 2409.13990, section 3.
 
     Examples
     --------
@@ -96,11 +109,11 @@ def rank_bounds(
         return RankBounds(*shortest_ranks(n, m, zeta, 1 - alpha_))
     upper, _ = upper_rank(n, m, zeta, 1 - alpha_ / 2)
     lower, _ = lower_rank(n, m, zeta, 1 - alpha_ / 2)
-    return RankBounds(lower, upper, _at_least(_between(n, m, zeta, (lower, upper))[0], 1 - alpha_))
+    return RankBounds(lower, upper, _at_least(1.0 - _missed(n, m, zeta, (lower, upper))[0], 1 - alpha_))
 
 
 def rank_cdf(n: int, m: int, zeta: int, k: int) -> float:
-    """P(R_zeta <= k), within 1e-12."""
+    """P(R_zeta <= k), within 1e-12 for m up to 1e6 and within 1e-10 for m up to 1e9."""
     return float(core.rank_cdf(n, m, zeta, k)[0])
 
 
@@ -127,32 +140,36 @@ def lower_rank(n: int, m: int, zeta: int, level: Fraction) -> tuple[int, float]:
 
 @lru_cache(maxsize=1024)
 def shortest_ranks(n: int, m: int, zeta: int, level: Fraction) -> tuple[int, int, float]:
-    """t and k with P(t <= R_zeta <= k) >= level and the fewest ranks; of equals the most central.
+    """t and k with P(t <= R_zeta <= k) >= level and the fewest ranks; of equally short windows the most central.
 
-    The law is log-concave, so for each width the likeliest window is found by bisection on the difference of its ends,
-    and the least width by bisection again. Windows within rounding of the likeliest count as equal to it; among them
-    the one with tails most alike is taken.
+    Most central: the least difference of the tails, |P(R < t) - P(R > k)|, then the smaller t. The law is log-concave,
+    so the probability of a window of given width rises and then falls as it moves: the windows that reach the level are
+    neighbours, and every search below is a bisection.
     """
-    best: dict[int, tuple[int, int]] = {}
 
-    def enough(width: int) -> bool:
-        best[width] = _likeliest_window(n, m, zeta, width)
-        return _between_reaches(n, m, zeta, best[width], level)
+    def likeliest(width: int) -> int:
+        return _likeliest_start(n, m, zeta, width)
 
-    width = _least_accepted(enough, 1, n + 1, min(n + 1, int(2 * _moments(n, m, zeta)[1]) + 1), 1)
-    if width not in best:
-        enough(width)
-    lower, upper = best[width]
-    return lower, upper, _at_least(_between(n, m, zeta, (lower, upper))[0], level)
+    def reaches(start: int, width: int) -> bool:
+        return _between_reaches(n, m, zeta, (start, start + width - 1), level)
+
+    guess = min(n + 1, int(2 * _moments(n, m, zeta)[1]) + 1)
+    width = _least_accepted(lambda width: reaches(likeliest(width), width), 1, n + 1, guess, 1)
+    best, last = likeliest(width), n + 2 - width
+    first = _least_accepted(lambda start: reaches(start, width), 1, best, best, 1)
+    final = -_least_accepted(lambda start: reaches(-start, width), -last, -best, -best, 1)
+    lower = _most_central(n, m, zeta, width, (first, final))
+    upper = lower + width - 1
+    return lower, upper, _at_least(1.0 - _missed(n, m, zeta, (lower, upper))[0], level)
 
 
 def pair_probability(n: int, m: int, zetas: tuple[int, int], lower: int, upper: int) -> float:
-    """P(R_z1 >= lower, R_z2 <= upper) for zetas z1 < z2, within 1e-12; cost O(n) tails."""
+    """P(R_z1 >= lower, R_z2 <= upper) for zetas z1 < z2, within 1e-12 for m up to 1e6. Cost: O(sqrt(m)) tails."""
     return float(core.rank_pair_probability(n, m, *zetas, lower, upper)[0])
 
 
 def band_probability(n: int, m: int, lower: Ints, upper: Ints) -> float:
-    """P(lower_j <= R_j <= upper_j for all j), rounded down: see `band_error`. Cost O(n m).
+    """P(lower_j <= R_j <= upper_j for all j), rounded down: see `band_error`. Cost: O(n m) time, O(m) memory.
 
     Raises
     ------
@@ -163,7 +180,8 @@ def band_probability(n: int, m: int, lower: Ints, upper: Ints) -> float:
     for what, values in (("lower", lower), ("upper", upper)):
         array = np.ascontiguousarray(values, dtype=np.int64)
         if array.shape != (m,) or (np.diff(array) < 0).any():
-            refuse(what, f"{m} limits that never fall", f"of shape {array.shape}", id="AK-BP-012")
+            value = f"of shape {array.shape}" if array.shape != (m,) else "falling"
+            refuse(what, f"{m} limits that never fall", value, id="AK-BP-012")
         limits.append(array)
     found = float(core.band_probability(n, *limits))
     return found * (1 - band_error(n, m))
@@ -177,68 +195,105 @@ def band_error(n: int, m: int) -> float:
 def band_ranks(
     n: int, m: int, level: Fraction, side: Side, zetas: tuple[int, ...] | None
 ) -> tuple[Ints, Ints, float]:
-    """Limits that R_z keeps for all of `zetas` at once (all of 1..m when None), and at least their probability.
+    """Limits that R_z keeps for all of `zetas` (ascending) at once, of 1..m when None, and at least their probability.
 
-    Every limit has the same level of its own, the least that makes the whole reach `level`, found by bisection.
+    Every limit has the same level of its own, the least that makes the whole certainly reach `level`, found by
+    bisection: about twenty bands of O(n m) each. Beyond n m = 1e10 every limit has the level 1 - (1 - level) / (their
+    number), which needs no band.
+
+    Raises
+    ------
+    InputError
+        AK-BP-013 if the band is too large for either.
     """
-    wanted = tuple(range(1, m + 1)) if zetas is None else zetas
-    return _band(n, m, level, side, wanted)
+    wanted = tuple(range(1, m + 1)) if zetas is None and m <= CELLS // n else zetas
+    if wanted is not None and len(wanted) == 1 and side != "two":
+        return _single(n, m, wanted[0], level, side)
+    if wanted is not None and n * m <= CELLS:
+        return _band(n, m, level, side, wanted)
+    count = m if wanted is None else len(wanted)
+    if count > LARGEST_UNION:
+        hint = "ask for fewer order statistics at once"
+        refuse("n m", f"at most {CELLS:.0e} for a band", f"{n * m:.3g}", id="AK-BP-013", hint=hint)
+    return _union(n, m, level, side, wanted or tuple(range(1, m + 1)))
+
+
+def _single(n: int, m: int, zeta: int, level: Fraction, side: Side) -> tuple[Ints, Ints, float]:
+    lower, upper = 1, n + 1
+    if side == "upper":
+        upper, probability = upper_rank(n, m, zeta, level)
+    else:
+        lower, probability = lower_rank(n, m, zeta, level)
+    return np.array([lower]), np.array([upper]), probability
+
+
+@lru_cache(maxsize=64)
+def _union(n: int, m: int, level: Fraction, side: Side, zetas: tuple[int, ...]) -> tuple[Ints, Ints, float]:
+    """Limits whose chances of failing add up to no more than 1 - level."""
+    limits = len(zetas) * (2 if side == "two" else 1)
+    each = 1 - (1 - level) / limits
+    ones, last = [1] * len(zetas), [n + 1] * len(zetas)
+    lower = ones if side == "upper" else [lower_rank(n, m, zeta, each)[0] for zeta in zetas]
+    upper = last if side == "lower" else [upper_rank(n, m, zeta, each)[0] for zeta in zetas]
+    return _frozen(np.array(lower)), _frozen(np.array(upper)), float(level)
 
 
 @lru_cache(maxsize=256)
 def _band(n: int, m: int, level: Fraction, side: Side, zetas: tuple[int, ...]) -> tuple[Ints, Ints, float]:
-    def limits(eta: float) -> tuple[Ints, Ints]:
-        return _band_limits(n, m, eta, side, zetas)
+    known: dict[bytes, bool] = {}
 
-    low = math.log(float(1 - level) / len(zetas)) - 1e-9  # errors add up to less than 1 - level
-    high = math.log(float(1 - level)) + 1e-9
-    best = limits(math.exp(low))
+    def reaches(ends: tuple[Ints, Ints]) -> bool:
+        key = ends[0].tobytes() + ends[1].tobytes()
+        if key not in known:
+            known.clear()  # the last one only: limits may be long
+            known[key] = _band_reaches(n, m, *_every_limit(n, m, zetas, *ends), level)
+        return known[key]
+
+    def limits(logarithm: float) -> tuple[Ints, Ints]:
+        return _band_limits(n, m, math.exp(logarithm), side, zetas)
+
+    # Failures that add up to 1 - level reach it, but for rounding; where that matters a little less does, or all ranks.
+    low = math.log(_positive((1 - level) / len(zetas)))
+    best = (np.ones(len(zetas), np.int64), np.full(len(zetas), n + 1, np.int64))
+    for start in (low - 1e-9, low - 1e-3, low - 1.0):
+        if reaches(limits(start)):
+            low, best = start, limits(start)
+            break
+    high = math.log(_positive(1 - level)) + 1e-9
     for _ in range(SEARCH_STEPS):
         middle = (low + high) / 2
-        found = limits(math.exp(middle))
-        if _band_reaches(n, m, *_every_limit(n, m, zetas, *found), level):
+        found = limits(middle)
+        if all(np.array_equal(*pair) for pair in zip(found, best, strict=True)) or reaches(found):
             low, best = middle, found
         else:
             high = middle
     probability = band_probability(n, m, *_every_limit(n, m, zetas, *best))
-    return *best, _at_least(probability, level)
+    return _frozen(best[0]), _frozen(best[1]), _at_least(probability, level)
 
 
 def smallest_n_for_rank(m: int, zeta: int, level: Fraction, side: Side) -> int:
-    """The least n for which the order statistic has a finite end without limits on the scores.
+    """The least n with `upper_rank` at most n, or for ``lower`` with `lower_rank` at least 2.
 
-    P(R_z <= n) = 1 - P(R_z = n + 1), and R_z = n + 1 means that the m - z + 1 largest of all n + m are of the batch:
-    probability C(m, w) / C(n + m, w) with w = m - z + 1, falling in n.
+    R_z = n + 1 means that the w = m - z + 1 largest of all n + m scores are of the batch, which has probability
+    prod_{i < w} (m - i) / (n + m - i). It falls in n, and at m ((1 - level)^(-1/w) - 1) it is below 1 - level. For w up
+    to 64 it is compared in exact integers, beyond in certified floating point.
     """
-    top = m - zeta + 1 if side == "upper" else zeta
+    top = zeta if side == "lower" else m - zeta + 1
     miss = 1 - level
 
     def enough(n: int) -> bool:
-        return _all_of_batch(n, m, top, miss)
+        if top <= DIRECT_RANKS:
+            return math.perm(m, top) * miss.denominator <= miss.numerator * math.perm(n + m, top)
+        return _reaches(n, m, m - top + 1, n, level)
 
+    logarithm = math.log(miss.denominator) - math.log(miss.numerator)
     high = 1
-    while not enough(high):
-        high *= 2
-    low = high // 2
-    while low + 1 < high:
-        middle = (low + high) // 2
-        if enough(middle):
-            high = middle
-        else:
-            low = middle
-    return high
-
-
-def _all_of_batch(n: int, m: int, top: int, miss: Fraction) -> bool:
-    """Whether prod_{i < top} (m - i) / (n + m - i) <= miss."""
-    i = np.arange(top, dtype=np.float64)
-    value = (
-        math.fsum(np.log1p(-n / (n + m - i)).tolist()) if n < m else math.fsum(np.log((m - i) / (n + m - i)))
-    )
-    target = math.log(miss)
-    if abs(value - target) > 1e-12 * (1.0 + abs(value)) + 1e-13 * top or top > 10**5:
-        return value < target
-    return Fraction(math.comb(m, top), math.comb(n + m, top)) <= miss
+    if top > DIRECT_RANKS:
+        high = math.ceil(m * math.expm1(logarithm / top) * (1 + 1e-9)) + 1
+    else:
+        while not enough(high):
+            high *= 2
+    return _least_accepted(enough, 1, high, high, 1)
 
 
 # -- certainty
@@ -247,6 +302,17 @@ def _all_of_batch(n: int, m: int, top: int, miss: Fraction) -> bool:
 def _at_least(value: float, level: Fraction) -> float:
     """A probability that was accepted: what rounding took below the level is given back."""
     return max(value, float(level))
+
+
+def _frozen(values: Ints) -> Ints:
+    """Read-only, because a cache hands it to everybody."""
+    values.setflags(write=False)
+    return values
+
+
+def _positive(value: Fraction) -> float:
+    """As a double, at least the least that leaves room for a search below it."""
+    return max(float(value), 1e-280)
 
 
 def _moments(n: int, m: int, zeta: int) -> tuple[float, float]:
@@ -281,19 +347,22 @@ def _least_accepted(accept: Callable[[int], bool], low: int, high: int, guess: i
 
 
 def _reaches(n: int, m: int, zeta: int, k: int, level: Fraction) -> bool:
-    """Whether P(R_zeta <= k) >= level for certain."""
-    value, error = core.rank_cdf(n, m, zeta, k)
-    decided = certainly(value, error, level)
+    """Whether P(R_zeta <= k) >= level for certain, from the tail that keeps its relative precision."""
+    if 2 * level < 1:
+        value, error = core.rank_cdf(n, m, zeta, k)
+        decided = certainly(value, error, level)
+    else:
+        above, error = core.rank_cdf(n, m, m + 1 - zeta, n + 1 - k)
+        decided = certainly(-above, error, level - 1)
     return _exact_cdf_reaches(n, m, zeta, k, level) if decided is None else decided
 
 
 def certainly(value: float, error: float, level: Fraction) -> bool | None:
     """Whether a value known within an error is at least the level; None where it is too close to tell."""
-    goal = float(level)
-    room = error + 4e-16
-    if value - room > goal:
+    known, room = Fraction(value), Fraction(error)
+    if known - room >= level:
         return True
-    return False if value + room < goal else None
+    return False if known + room < level else None
 
 
 def _exact_cdf_reaches(n: int, m: int, zeta: int, k: int, level: Fraction) -> bool:
@@ -302,14 +371,15 @@ def _exact_cdf_reaches(n: int, m: int, zeta: int, k: int, level: Fraction) -> bo
         return True
     draws = k + zeta - 1
     least, most = max(0, draws - n), min(m, draws)
-    bits = min(m, n) * (math.log2(1 + max(m, n) / min(m, n)) + 1.5)
+    fewer = min(draws, n + m - draws)
+    bits = fewer * (math.log2((n + m) / fewer) + 1.5)  # of C(n + m, draws), which no term exceeds
     up, down = most - zeta + 1, zeta - least
-    if min(up, down) * bits > EXACT_BITS:
+    if bits > EXACT_COUNT_BITS or min(up, down) * bits > EXACT_BITS:
         return False
     first, terms, sign = (zeta, up, 1) if up <= down else (zeta - 1, down, -1)
     term = math.comb(m, first) * math.comb(n, draws - first)
     total, x = 0, first
-    for _ in range(max(terms, 0)):
+    for _ in range(terms):
         total += term
         a, b, c, d = x, m - x, draws - x, n - draws + x
         term = term * b * c // ((a + 1) * (d + 1)) if sign > 0 else term * a * d // ((b + 1) * (c + 1))
@@ -319,16 +389,17 @@ def _exact_cdf_reaches(n: int, m: int, zeta: int, k: int, level: Fraction) -> bo
     return reached * level.denominator >= level.numerator * ways
 
 
-def _between(n: int, m: int, zeta: int, ends: tuple[int, int]) -> tuple[float, float]:
-    """P(lower <= R_zeta <= upper) and its error, from the two small tails."""
+def _missed(n: int, m: int, zeta: int, ends: tuple[int, int]) -> tuple[float, float]:
+    """P(R_zeta < lower) + P(R_zeta > upper) and its error."""
     lower, upper = ends
     above, e1 = core.rank_cdf(n, m, m + 1 - zeta, n + 1 - upper)
     below, e2 = core.rank_cdf(n, m, zeta, lower - 1)
-    return 1.0 - (above + below), e1 + e2 + 3e-16
+    return above + below, (e1 + e2) * (1 + 1e-15) + 2.0**-53 * (above + below)
 
 
 def _between_reaches(n: int, m: int, zeta: int, ends: tuple[int, int], level: Fraction) -> bool:
-    decided = certainly(*_between(n, m, zeta, ends), level)
+    missed, error = _missed(n, m, zeta, ends)
+    decided = certainly(-missed, error, level - 1)
     if decided is not None:
         return decided
     lower, upper = ends
@@ -344,32 +415,39 @@ def _paths(n: int, m: int, zeta: int, k: int) -> int:
     return math.comb(k + zeta - 2, zeta - 1) * math.comb(n + m - k - zeta + 1, m - zeta)
 
 
-def _likeliest_window(n: int, m: int, zeta: int, width: int) -> tuple[int, int]:
-    """Of all windows of `width` ranks one with the most probability, the most central of those within rounding."""
-    last = n + 2 - width  # the last start
+def _likeliest_start(n: int, m: int, zeta: int, width: int) -> int:
+    """The first of `width` ranks in a row with the most probability, within the rounding of two probabilities."""
+    mode = n + 1 if m == 1 else min(n + 1, (zeta - 1) * (n + 1) // (m - 1) + 1)
+    low, high = max(1, mode - width + 1), min(n + 2 - width, mode)  # the likeliest holds the mode
 
-    def gain(start: int) -> int:
-        """Sign of what moving the window up by one adds."""
+    def gains(start: int) -> bool:
+        """Whether moving the window up by one adds probability."""
         new, old = (core.rank_probability(n, m, zeta, k) for k in (start + width, start))
-        if abs(new - old) > 2e-12 * max(new, old):
-            return 1 if new > old else -1
-        if n + m > 2000:
-            return 0
-        difference = _paths(n, m, zeta, start + width) - _paths(n, m, zeta, start)
-        return (difference > 0) - (difference < 0)
+        if abs(new - old) > 1e-11 * max(new, old) or n + m > EXACT_SIZE:
+            return bool(new > old)
+        return _paths(n, m, zeta, start + width) > _paths(n, m, zeta, start)
 
-    first = _least_accepted(lambda start: start == last or gain(start) <= 0, 1, last, (1 + last) // 2, 1)
-    final = _least_accepted(lambda start: start == last or gain(start) < 0, first, last, first, 1)
+    return _least_accepted(lambda start: start == high or not gains(start), low, high, (low + high) // 2, 1)
 
-    def tails(start: int) -> float:
-        below = rank_cdf(n, m, zeta, start - 1)
-        above = rank_cdf(n, m, m + 1 - zeta, n + 2 - start - width)
-        return below - above
 
-    start = _least_accepted(lambda s: s == final or tails(s) >= 0, first, final, first, 1)
-    if start > first and abs(tails(start - 1)) <= abs(tails(start)):
-        start -= 1
-    return start, start + width - 1
+def _most_central(n: int, m: int, zeta: int, width: int, starts: tuple[int, int]) -> int:
+    """Of the starts first..final the one whose tails differ least; of two such the smaller."""
+    first, final = starts
+
+    def excess(start: int) -> float:
+        """P(R < start) - P(R > start + width - 1), growing."""
+        below, _ = core.rank_cdf(n, m, zeta, start - 1)
+        above, _ = core.rank_cdf(n, m, m + 1 - zeta, n + 2 - start - width)
+        return float(below - above)
+
+    def exact_excess(start: int) -> int:
+        below = sum(_paths(n, m, zeta, k) for k in range(1, start))
+        return below - sum(_paths(n, m, zeta, k) for k in range(start + width, n + 2))
+
+    crossing = _least_accepted(lambda s: s == final or excess(s) >= 0, first, final, first, 1)
+    near = range(max(first, crossing - 1), min(final, crossing + 1) + 1)
+    measure = exact_excess if n + m <= EXACT_SIZE else excess
+    return min(near, key=lambda s: (abs(measure(s)), s))
 
 
 # -- bands

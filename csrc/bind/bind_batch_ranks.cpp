@@ -9,9 +9,11 @@ namespace auditkit::bind {
 namespace {
 
 constexpr std::int64_t kLargest = 1'000'000'000;
+constexpr std::int64_t kMostCalibration = 1'000'000'000'000'000;  // every count stays exact in a double
 
 BatchRank checked_rank(std::int64_t n, std::int64_t m, std::int64_t zeta) {
-  require(n >= 0 && n <= kLargest && m >= 1 && m <= kLargest && zeta >= 1 && zeta <= m, "n, m or zeta out of range");
+  require(n >= 0 && n <= kMostCalibration && m >= 1 && m <= kLargest && zeta >= 1 && zeta <= m,
+          "n, m or zeta out of range");
   return {n, m, zeta};
 }
 

@@ -61,19 +61,20 @@ struct Edge {
   std::span<const double> values;
   std::int64_t m, total, a, b, rest;
   double rise;
+  double excess = 0.0;  ///< how far below 0 a cost came out: rounding can leave a score above the line
 
   std::int64_t gap() const { return b - a; }
 
-  double cost(std::int64_t i) const {
-    const double here = values[at(i)];
-    const double c = static_cast<double>(gap()) * (values[at(a)] - here) + rise * static_cast<double>(i - a);
-    return std::max(c, 0.0);
+  double signed_cost(std::int64_t i) const {
+    return static_cast<double>(gap()) * (values[at(a)] - values[at(i)]) + rise * static_cast<double>(i - a);
   }
 
-  /// How far a cost can be from its true value: three roundings of each product.
-  double cost_error(double reach) const {
+  double cost(std::int64_t i) const { return std::max(signed_cost(i), 0.0); }
+
+  /// How far a cost can be from its true value: three roundings of each product, and what was cut off at 0.
+  double cost_error() const {
     const double range = values.back() - values.front();
-    return 4.0 * kRounding * range * (static_cast<double>(gap()) + reach);
+    return 4.0 * kRounding * range * (static_cast<double>(gap()) + static_cast<double>(values.size())) + excess;
   }
 };
 
@@ -94,7 +95,9 @@ Edge find_edge(std::span<const double> values, std::int64_t m, std::int64_t tota
   const auto beyond = std::ranges::partition_point(hull, [&](std::int64_t i) { return i <= total / m; });
   const auto first = beyond == hull.end() ? beyond - 2 : beyond - 1;
   const std::int64_t a = *first, b = *(first + 1);
-  return {values, m, total, a, b, total - m * a, values[at(b)] - values[at(a)]};
+  Edge edge{values, m, total, a, b, total - m * a, values[at(b)] - values[at(a)]};
+  for (std::int64_t i = 0; i < size; ++i) edge.excess = std::max(edge.excess, -edge.signed_cost(i));
+  return edge;
 }
 
 /// Whether all costs, their sums and the answer are formed without rounding: scores that are whole multiples of a power
@@ -366,9 +369,8 @@ double value_of_cost(const Edge& edge, double cost, double margin, bool exact) {
 }
 
 double by_doubling(const Edge& edge, const Choice& start, bool exact, unsigned n_threads) {
-  const double reach = static_cast<double>(edge.values.size());
   // Comparisons of float costs can be wrong by their errors: the limit is widened, and the value by what that may hide.
-  const double error = exact ? 0.0 : edge.cost_error(reach) + 2.0 * kRounding * start.cost;
+  const double error = exact ? 0.0 : edge.cost_error() + 2.0 * kRounding * start.cost;
   const double total_error = static_cast<double>(edge.m) * error;
   const double cost = std::min(start.cost, least_cost_by_doubling(edge, start.cost + total_error, n_threads));
   return value_of_cost(edge, cost, 2.0 * total_error / static_cast<double>(edge.gap()), exact);
@@ -377,8 +379,7 @@ double by_doubling(const Edge& edge, const Choice& start, bool exact, unsigned n
 double by_residues(const Edge& edge, unsigned n_threads) {
   Choice best = first_choice(edge);
   const bool exact = exact_in_doubles(edge.values, edge.m);
-  if (best.cost == 0.0 && best.items.empty()) return sum_of(edge, best, 0.0);
-  if (edge.gap() > kLongestResidues) return by_doubling(edge, best, exact, n_threads);
+  if (best.cost > 0.0 && edge.gap() > kLongestResidues) return by_doubling(edge, best, exact, n_threads);
   const std::vector<Item> items = cheaper_items(edge, best.cost);
   if (!items.empty()) {
     const ResiduePaths paths(edge, items, best.cost);
@@ -391,10 +392,8 @@ double by_residues(const Edge& edge, unsigned n_threads) {
       best = {paths.cost(), paths.items(), copies};
     }
   }
-  double reach = 0.0;
-  for (const Item& item : items) reach = std::max(reach, std::fabs(static_cast<double>(item.offset)));
   // A choice that is truly better may have looked worse by the errors of m costs on either side.
-  const double error = exact ? 0.0 : edge.cost_error(reach) + 2.0 * kRounding * best.cost;
+  const double error = exact ? 0.0 : edge.cost_error() + 2.0 * kRounding * best.cost;
   return sum_of(edge, best, 2.0 * static_cast<double>(edge.m) * error / static_cast<double>(edge.gap()));
 }
 
@@ -528,7 +527,10 @@ double largest_sum(std::span<const double> values, std::int64_t m, std::int64_t 
   if (total == m * last || last == 0) return with_copies(m, values.back(), 0.0);
   if (method == SumMethod::reference) return by_recurrence(values, m, total);
   const Edge edge = find_edge(values, m, total);
-  if (method == SumMethod::relaxed) return value_of_cost(edge, 0.0, 0.0, false);
+  if (method == SumMethod::relaxed) {
+    const double error = static_cast<double>(m) * edge.cost_error() / static_cast<double>(edge.gap());
+    return value_of_cost(edge, 0.0, error, false);
+  }
   if (method == SumMethod::doubling) return by_doubling(edge, first_choice(edge), exact_in_doubles(values, m), n_threads);
   return exactly(values, m, total, kSplits, n_threads);
 }

@@ -303,6 +303,23 @@ def rank_sums(bench: Bench) -> None:
             bench.report.bar("rank-sum quantile, n = 100,000, m = 1,000, cold", least, 10e-3)
 
 
+def batch_ranks(bench: Bench) -> None:
+    """Ranks of sorted batch scores: one that reaches a level, and the probability of a band over all of them."""
+    slowest = 0.0
+    for m in (100, 10_000, 10_000_000):
+        for share in (0.5, 0.9, 1.0):
+            case = {"n": 10**7, "m": m, "zeta": round(share * m), "alpha": 0.1}
+            name = f"rank, n = 1e7, m = {m:,}, share {share:g}"
+            slowest = max(slowest, bench.report.row(name, bench.ask("upper_rank", case)))
+    bench.report.bar("one rank, n = 1e7, not cached", slowest, 1e-3)
+    slowest = 0.0
+    for slack in (3.0, 1e9):
+        case = {"n": 100_000, "m": 1_000, "slack": slack}
+        answer = bench.ask("rank_band", case, repeats=5)
+        slowest = max(slowest, bench.report.row(f"band, n = 1e5, m = 1,000, slack {slack:g}", answer))
+    bench.report.bar("probability of a band, n = 1e5, m = 1,000", slowest, 2.0)
+
+
 def startup(bench: Bench) -> None:
     """CPU time of `auditkit --help` over that of bare Python."""
     command = Path(sys.executable).parent / "auditkit"
@@ -339,5 +356,6 @@ BENCHMARKS: dict[str, Callable[[Bench], None]] = {
     "bands": bands,
     "buehler": buehler,
     "rank-sums": rank_sums,
+    "batch-ranks": batch_ranks,
     "startup": startup,
 }

@@ -186,6 +186,33 @@ def rank_sum_quantile(case: dict[str, Any]) -> Task:
     return cold
 
 
+def upper_rank(case: dict[str, Any]) -> Task:
+    """The rank of a PAC threshold or a selection, without the cache."""
+    from fractions import Fraction
+
+    from auditkit.batchpi import ranks
+
+    level = 1 - Fraction(str(case["alpha"]))
+
+    def rank() -> int:
+        ranks.upper_rank.cache_clear()
+        return ranks.upper_rank(case["n"], case["m"], case["zeta"], level)[0]
+
+    return rank
+
+
+def rank_band(case: dict[str, Any]) -> Task:
+    """The probability of one band, its limits as wide as `slack` standard deviations of a uniform order statistic."""
+    from auditkit.batchpi import ranks
+
+    n, m = case["n"], case["m"]
+    share = np.arange(1, m + 1) / (m + 1)
+    width = case["slack"] * n * np.sqrt(share * (1 - share) / m)
+    lower = np.maximum.accumulate(np.clip(n * share - width, 1, n + 1).astype(np.int64))
+    upper = np.maximum.accumulate(np.clip(n * share + width, 1, n + 1).astype(np.int64))
+    return lambda: ranks.band_probability(n, m, lower, upper)
+
+
 def buehler(case: dict[str, Any]) -> Task:
     from auditkit.privacy.epsilon.bounds import buehler as joint_bound
 
