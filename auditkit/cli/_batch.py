@@ -160,9 +160,9 @@ def _of_file(error: InputError, path: str, reference: str | None) -> InputError:
     head, colon, rest = str(error).partition(": ")
     name, bracket, place = head.partition("[")
     name = name.strip()
-    if not colon or name not in (*_OWN_NAMES, "reference"):
+    source = reference if name == "reference" else path
+    if not colon or source is None or name not in (*_OWN_NAMES, "reference"):
         return error
-    source = (reference or "") if name == "reference" else path
     shown = "standard input" if source == "-" else show(source)
     what = f"{_OWN_NAMES.get(name, 'scores')}{bracket}{place}"
     return InputError(f"{shown}: {what}: {rest}", id=error.id, path=source, hint=error.hint)

@@ -22,10 +22,10 @@ SETS = 60
 ORDERING_WORDS = {
     "rank": "rank of the order statistic",
     "rank_sum": "sum of the ranks",
-    "shape": "sum of ranks weighted by a reference sample",
+    "shape": "ranks weighted by a reference",
     "sum_max": "sum of the ranks and largest rank",
     "band": "band around every rank",
-    "partition": "random groups of calibration scores",
+    "partition": "random groups",
 }
 CHOICE_WORDS = (
     "The way was settled without looking at widths. To take the narrowest set after looking would forfeit the "
@@ -319,7 +319,9 @@ def how_words(batch: Batch) -> str:
     """How the ranks were bounded, who chose that, and the probability of the event."""
     chosen = {"auto": ", settled by n, m, alpha and limits, not by widths", "the caller": ", as asked"}
     words = ordering_words(batch.ordering) + chosen.get(batch.chosen_by, "")
-    if batch.exact is not None and not batch.reason:
+    if batch.reason:
+        return words
+    if batch.exact is not None:
         return f"{words}; exact coverage {percent_text(batch.exact, 'lower')} (no ties)"
     if batch.probability is not None:
         return (

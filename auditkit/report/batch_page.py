@@ -17,6 +17,7 @@ from auditkit.report.batch import (
     is_chosen,
     ordering_words,
     set_rows,
+    span_text,
     subject,
     way_rows,
 )
@@ -44,6 +45,7 @@ from auditkit.report.svg import (
     legend,
     line,
     text,
+    text_width,
 )
 from auditkit.report.tables import LIST_ROWS, data_table, section, table_of
 
@@ -217,9 +219,10 @@ def ways_chart(batch: Batch) -> Markup:
         y += 2 * ROW + 6
         chosen = is_chosen(batch, way)
         words = ordering_words(way.ordering) + (" (chosen)" if chosen else "")
-        shown = _end_words(Span("", lower, upper))
-        words += f": {', '.join(shown)}" if shown else ": no finite end"
-        parts.append(text(0, y - ROW, words, class_="t-ink" if chosen else "l"))
+        look, shown = "t-ink" if chosen else "l", span_text(lower, upper)
+        parts.append(text(0, y - ROW, words, class_=look))
+        if text_width(words) + text_width(shown) + 12 <= WIDTH:
+            parts.append(text(WIDTH, y - ROW, shown, anchor="end", class_=look))
         parts += _bar(x, y - 8, lower, upper, "ink" if chosen else "blue")
     base = y + 12
     axis = [line(x.start, base, x.end, base, "a")]
