@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from functools import cache
 from typing import Any
 
@@ -16,7 +17,7 @@ except ImportError as error:  # the source folder shadows the installed package,
         "outside the source folder or with python -P"
     ) from error
 
-__all__ = ["active_isa", "build_config", "core", "get_num_threads", "set_num_threads"]
+__all__ = ["active_isa", "build_config", "core", "environment", "get_num_threads", "set_num_threads"]
 
 _chosen_threads: int | None = None
 
@@ -29,6 +30,22 @@ def active_isa() -> str:
 def build_config() -> dict[str, Any]:
     """Compiler, build type, sanitizers and instruction set of the compiled core: paste it into bug reports."""
     return core.build_config()
+
+
+def environment() -> dict[str, Any]:
+    """What a result was computed with; outside of what must repeat."""
+    import numpy as np
+
+    from auditkit import __version__
+
+    return {
+        "auditkit": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "isa": active_isa(),
+        "threads": get_num_threads(),
+    }
 
 
 def get_num_threads() -> int:

@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from auditkit import InputError
-from auditkit.io import arrays
+from auditkit.io import archives, arrays
 from auditkit.io.arrays import read_scores
 
 SCORES = np.array([0.5, -np.inf, 2.25, np.inf])
@@ -175,7 +175,7 @@ def test_strange_shapes_are_refused(tmp_path, shape):
 
 
 def test_zip_bomb_is_refused_before_unpacking(tmp_path, monkeypatch):
-    monkeypatch.setattr(arrays, "BYTE_LIMIT", 100_000)
+    monkeypatch.setattr(archives, "BYTE_LIMIT", 100_000)
     path = tmp_path / "s.npz"
     np.savez_compressed(path, scores=np.zeros(50_000), bits=np.arange(50_000) % 2)
     assert path.stat().st_size < 100_000

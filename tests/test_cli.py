@@ -871,6 +871,7 @@ def test_the_example_in_the_help_runs(verb):
     import shlex
 
     save("canaries.npz", **scores(600))
+    np.save("scores.npy", scores(600)["scores"])
     demo = Path(auditkit.__file__).parent / "demo"
     for name in ("model.pt", "model.pt.audit"):
         shutil.copyfile(demo / name, name)

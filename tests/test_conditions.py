@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditkit import InputError
-from auditkit.privacy.conditions import NAMES, OPERATORS, evaluate, parse_condition
+from auditkit.conditions import OPERATORS
+from auditkit.privacy.conditions import NAMES, evaluate, parse_condition
 
 COMPARE = {">": float.__gt__, ">=": float.__ge__, "<": float.__lt__, "<=": float.__le__}
 

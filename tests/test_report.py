@@ -21,6 +21,7 @@ from auditkit.errors import InputError
 from auditkit.report import render_card, render_html, render_markdown, render_text
 from auditkit.report.axes import Axis, epsilon_span, linear_ticks
 from auditkit.report.escape import Markup, element, esc, join
+from auditkit.report.fields import thin
 from auditkit.report.numbers import (
     exact_text,
     interval_text,
@@ -31,7 +32,7 @@ from auditkit.report.numbers import (
     superscript,
     upper_text,
 )
-from auditkit.report.reading import read, thin
+from auditkit.report.reading import read
 from auditkit.report.styles import DARK, LIGHT
 from auditkit.report.svg import WIDTH, Label, path_data, place_labels, text_width
 from auditkit.report.text import cells, wrap

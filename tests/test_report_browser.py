@@ -120,22 +120,26 @@ def test_the_listener_would_notice(tmp_path: Path, listener: Listener) -> None:
     assert {"/x.png", "/ran1"} <= set(listener.requests)
 
 
+DRAWN = ("scores", "batch", "batch_selection")
+MEASURE = """
+<script>onload=()=>{document.title=[...document.querySelectorAll('iframe')].map(f=>{
+const d=f.contentDocument.documentElement;
+return [d.scrollWidth,d.scrollHeight,getComputedStyle(d.querySelector('body')).backgroundColor].join('|')}).join(';')}
+</script>"""
+
+
 @pytest.mark.parametrize("scheme", [0, 1])
 @pytest.mark.parametrize("width", [390, 1000])
 def test_page_is_drawn_within_its_width(tmp_path: Path, width: int, scheme: int) -> None:
     """The page is not wider than the window, in light and in dark, on a phone and on a desk."""
-    page = tmp_path / "report.html"
-    markup = render_html(json.loads((RESULTS / "scores.json").read_text(encoding="utf-8")))
-    page.write_text(markup, encoding="utf-8")
-    # the measuring page frames the report at the wanted width and may run a script; the report itself may not
+    # the measuring page frames the reports at the wanted width and may run a script; a report itself may not
+    frames = []
+    for name in DRAWN:
+        markup = render_html(json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")))
+        (tmp_path / f"{name}.html").write_text(markup, encoding="utf-8")
+        frames.append(f"<iframe src={name}.html style='width:{width}px;height:800px;border:0'></iframe>")
     frame = tmp_path / "frame.html"
-    frame.write_text(
-        f"<!DOCTYPE html><iframe id=f src=report.html style='width:{width}px;height:800px;border:0'></iframe>"
-        "<script>onload=()=>{const d=document.getElementById('f').contentDocument.documentElement;"
-        "document.title=[d.scrollWidth,d.scrollHeight,getComputedStyle(d.querySelector('body')).backgroundColor].join('|')}"
-        "</script>",
-        encoding="utf-8",
-    )
+    frame.write_text(f"<!DOCTYPE html>{''.join(frames)}{MEASURE}", encoding="utf-8")
     shown = browse(
         tmp_path,
         "--dump-dom",
@@ -144,11 +148,13 @@ def test_page_is_drawn_within_its_width(tmp_path: Path, width: int, scheme: int)
         "--window-size=1200,900",
         frame.as_uri(),
     )
-    title = shown.stdout.split("<title>")[1].split("</title>")[0]
-    scroll_width, scroll_height, ground = title.split("|")
-    assert int(scroll_width) <= width
-    assert int(scroll_height) > 2000
-    assert ground == ("rgb(17, 21, 26)" if scheme == 0 else "rgb(255, 255, 255)")
+    measured = shown.stdout.split("<title>")[1].split("</title>")[0].split(";")
+    assert len(measured) == len(DRAWN)
+    for found in measured:
+        scroll_width, scroll_height, ground = found.split("|")
+        assert int(scroll_width) <= width
+        assert int(scroll_height) > 1200
+        assert ground == ("rgb(17, 21, 26)" if scheme == 0 else "rgb(255, 255, 255)")
 
 
 def test_page_prints(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from auditkit.errors import InputError, show
 
 if TYPE_CHECKING:
     from auditkit.cli._errors import Failure
+    from auditkit.results import Verdict
 
 EXIT_OK = 0
 EXIT_FINDING = 1
@@ -322,3 +323,15 @@ def repeat_command(ctx: click.Context, **replacements: Any) -> str:
             flag = [f"--{param.key}"] if isinstance(param, Option) else []
             words += flag if item is True else [*flag, str(item)]
     return shlex.join(words)
+
+
+def exit_code(verdict: Verdict, undecided: str | None) -> int:
+    """2 for an invalid design; else what the conditions say, and 0 where there are none."""
+    if verdict.status == "invalid-design":
+        return EXIT_USAGE
+    outcomes = [condition.value for condition in verdict.conditions]
+    if True in outcomes:
+        return EXIT_FINDING
+    if None in outcomes:
+        return {"pass": EXIT_OK, "fail": EXIT_FINDING, None: EXIT_UNDECIDED}[undecided]
+    return EXIT_OK

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from auditkit.cli._common import (
-    EXIT_FINDING,
-    EXIT_OK,
-    EXIT_UNDECIDED,
-    EXIT_USAGE,
     CommandLineOption,
     Jobs,
     Option,
     Session,
     Text,
     Verb,
+    exit_code,
     repeat_command,
 )
-
-if TYPE_CHECKING:
-    from auditkit.results import DPEstimate
 
 DESIGNS = ("independent", "one-run", "post-hoc")
 
@@ -253,16 +247,4 @@ def command(
     settings = {**result.settings, "command": repeat_command(ctx, seed=result.seed)}
     result = replace(result, settings=settings)
     publish(session, result.to_dict(), report)
-    return exit_code(result, undecided)
-
-
-def exit_code(result: DPEstimate, undecided: str | None) -> int:
-    """2 for an invalid design; else what the conditions say, and 0 where there are none."""
-    if result.verdict.status == "invalid-design":
-        return EXIT_USAGE
-    outcomes = [condition.value for condition in result.verdict.conditions]
-    if True in outcomes:
-        return EXIT_FINDING
-    if None in outcomes:
-        return {"pass": EXIT_OK, "fail": EXIT_FINDING, None: EXIT_UNDECIDED}[undecided]
-    return EXIT_OK
+    return exit_code(result.verdict, undecided)

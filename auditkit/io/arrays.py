@@ -6,16 +6,11 @@ whatever does not fit is refused with its file, place and cure.
 
 from __future__ import annotations
 
-import ast
 import csv
 import hashlib
 import io
 import math
-import re
-import struct
 import sys
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,42 +19,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.errors import InputError, show
+from auditkit.io.archives import BYTE_LIMIT, Layout, check_names, read_npz
 from auditkit.io.files import read_bytes
 
-BYTE_LIMIT = 2**30
-"""Largest score file, and largest content after unpacking, in bytes."""
-
-_HEADER_LIMIT = 4096
-_DIRECTORY_LIMIT = 2**16
-_END_RECORD = struct.Struct("<4s4H2LH")
-_NUMBER_DESCR = re.compile(r"[<>|=](?:b1|[iu][1248]|f[248])")
-_TEXT_DESCR = re.compile(r"[<>|=][US][0-9]{1,4}")
 _NAN_HINT = "score such records with a constant, or leave them out by a rule that does not look at the bits"
 _TRUTH = {"0": False, "1": True, "false": False, "true": True, "0.0": False, "1.0": True}
 
-
-@dataclass(frozen=True)
-class _Layout:
-    """What a file of one kind may and must hold."""
-
-    columns: tuple[str, ...]
-    needed: tuple[str, ...]
-    meaning: str
-    cure: str
-    any_shape: tuple[str, ...] = ()
-
-    @property
-    def listed(self) -> str:
-        return f"{', '.join(self.needed)} and optionally {' and '.join(self.columns[len(self.needed) :])}"
-
-
-_SCORES = _Layout(
+_SCORES = Layout(
     columns=("scores", "bits", "unit"),
     needed=("scores", "bits"),
     meaning="scores: larger means more likely a member; bits: 1 for members, 0 for non-members",
     cure="write it again with numpy.savez(file, scores=..., bits=...)",
 )
-_RECORDS = _Layout(
+_RECORDS = Layout(
     columns=("X", "y", "unit"),
     needed=("X", "y"),
     meaning="X: the records, one a row; y: their labels or targets",
@@ -132,7 +104,7 @@ def read_records(path: str | Path) -> RecordTable:
             hint="save the records with numpy.savez(file, X=..., y=...)",
         )
     data = read_bytes(path, limit=BYTE_LIMIT)
-    columns = _read_npz(data, name, str(path), _RECORDS)
+    columns = read_npz(data, name, str(path), _RECORDS)
     X, y, unit = columns["X"], columns["y"], columns.get("unit")
     check_records(X, y, unit, where=f"{name}: ", path=str(path))
     return RecordTable(
@@ -238,7 +210,7 @@ def read_scores(path: str | Path) -> ScoreTable:
                 hint="save the columns with numpy.savez(file, scores=..., bits=...)",
             )
         data = read_bytes(path, limit=BYTE_LIMIT)
-        columns = _read_npz(data, name, str(path), _SCORES) if suffix == ".npz" else None
+        columns = read_npz(data, name, str(path), _SCORES) if suffix == ".npz" else None
     if columns is None:
         columns = _read_csv(data, name, str(path))
     scores, bits = check_scores(columns["scores"], columns["bits"], where=f"{name}: ", path=str(path))
@@ -360,141 +332,6 @@ def _refuse_type(what: str, dtype: np.dtype[Any], wanted: str, path: str | None)
     raise InputError(f"{what}: must be {wanted}, not {dtype.name}", id="AK-EV-007", path=path)
 
 
-def _read_npz(data: bytes, name: str, path: str, layout: _Layout) -> dict[str, NDArray[Any]]:
-    _check_directory(data, name, path, layout)
-    columns: dict[str, NDArray[Any]] = {}
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = archive.infolist()
-            _check_names([m.filename.removesuffix(".npy") for m in members], name, path, "array", layout)
-            _check_sizes(members, name, path)
-            for member in members:
-                with archive.open(member) as file:
-                    key = member.filename.removesuffix(".npy")
-                    content = file.read(member.file_size + 1)
-                    columns[key] = _read_npy(content, f"{name}: {key}", path, layout, key in layout.any_shape)
-    except InputError:
-        raise
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        OSError,
-        NotImplementedError,
-        RuntimeError,
-        ValueError,  # offsets before the start of the file
-    ) as error:
-        _refuse_damaged(name, path, show(error), layout)
-    return columns
-
-
-def _check_directory(data: bytes, name: str, path: str, layout: _Layout) -> None:
-    """Refuse what no writer of such files makes, before `zipfile` builds a directory of unlimited length."""
-    if len(data) < _END_RECORD.size:
-        _refuse_damaged(name, path, "too short for a zip archive", layout)
-    signature, disk, _, _, entries, size, _, comment = _END_RECORD.unpack(data[-_END_RECORD.size :])
-    if signature != b"PK\x05\x06" or disk != 0 or comment != 0:
-        _refuse_damaged(name, path, "the zip archive's end is missing", layout)
-    locator = data[-_END_RECORD.size - 20 : -_END_RECORD.size - 16]
-    if entries > 16 or size > _DIRECTORY_LIMIT or locator == b"PK\x06\x07":
-        raise InputError(
-            f"{name}: must hold only the arrays {layout.listed}, not {entries:,} entries",
-            id="AK-IO-022",
-            path=path,
-        )
-
-
-def _check_sizes(members: list[zipfile.ZipInfo], name: str, path: str) -> None:
-    total = sum(member.file_size for member in members)
-    if total > BYTE_LIMIT:
-        raise InputError(
-            f"{name}: must unpack to at most {BYTE_LIMIT:,} bytes, not {total:,}", id="AK-IO-003", path=path
-        )
-    for member in members:
-        if member.flag_bits & 0x1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise InputError(
-                f"{name}: must be written by numpy.savez or savez_compressed, not packed otherwise",
-                id="AK-IO-021",
-                path=path,
-            )
-
-
-def _check_names(names: list[str], name: str, path: str, noun: str, layout: _Layout) -> None:
-    for key in names:
-        if key not in layout.columns or names.count(key) > 1:
-            problem = "twice" if key in layout.columns else "unknown"
-            raise InputError(
-                f"{name}: must hold {noun}s {layout.listed}: {show(key)!r} is {problem}",
-                id="AK-IO-022",
-                path=path,
-                hint="remove or rename it: nothing is read that was not asked for",
-            )
-    for key in layout.needed:
-        if key not in names:
-            raise InputError(
-                f"{name}: must hold {noun} {key!r}; it holds {', '.join(map(show, names)) or 'nothing'}",
-                id="AK-IO-023",
-                path=path,
-                hint=layout.meaning,
-            )
-
-
-def _read_npy(content: bytes, what: str, path: str, layout: _Layout, any_shape: bool) -> NDArray[Any]:
-    """One .npy array from its bytes; the header is parsed here, as a literal and nothing else."""
-    if content[:6] != b"\x93NUMPY" or len(content) < 12 or content[6] not in (1, 2, 3):
-        _refuse_damaged(what, path, "not in NumPy's array format", layout)
-    width = 2 if content[6] == 1 else 4
-    length = int.from_bytes(content[8 : 8 + width], "little")
-    start = 8 + width + length
-    if length > _HEADER_LIMIT or start > len(content):
-        _refuse_damaged(what, path, "array header too long", layout)
-    try:
-        header = ast.literal_eval(content[8 + width : start].decode("latin-1").strip())
-        descr, order, shape = header["descr"], header["fortran_order"], header["shape"]
-    except (ValueError, SyntaxError, TypeError, KeyError, RecursionError, MemoryError):
-        _refuse_damaged(what, path, "array header unreadable", layout)
-    if not isinstance(descr, str) or len(header) != 3 or not isinstance(order, bool):
-        raise InputError(
-            f"{what}: must be a plain array, not a record or an object", id="AK-EV-007", path=path
-        )
-    if not (_NUMBER_DESCR.fullmatch(descr) or _TEXT_DESCR.fullmatch(descr)):
-        hint = (
-            "objects would have to be unpickled, which runs code; save plain numbers"
-            if "O" in descr
-            else None
-        )
-        raise InputError(
-            f"{what}: must be real numbers of at most 64 bits, not {show(descr)!r}",
-            id="AK-EV-007",
-            path=path,
-            hint=hint,
-        )
-    dimensions = range(1, 9) if any_shape else (1,)
-    if not (
-        isinstance(shape, tuple)
-        and len(shape) in dimensions
-        and all(type(length) is int and length >= 0 for length in shape)
-    ):
-        wanted = "an array of 1 to 8 dimensions" if any_shape else "one-dimensional"
-        raise InputError(f"{what}: must be {wanted}, not of shape {show(shape)}", id="AK-EV-006", path=path)
-    dtype = np.dtype(descr)
-    entries = math.prod(shape)
-    if len(content) - start != entries * dtype.itemsize or max(shape) > BYTE_LIMIT:
-        present = f"{len(content) - start:,} bytes present"
-        _refuse_damaged(what, path, f"{entries:,} entries announced, {present}", layout)
-    values = np.frombuffer(content, dtype=dtype, offset=start, count=entries)
-    return values.reshape(shape, order="F" if order else "C")
-
-
-def _refuse_damaged(what: str, path: str, why: str, layout: _Layout) -> NoReturn:
-    raise InputError(
-        f"{what}: must be a whole .npz archive: {why}",
-        id="AK-IO-021",
-        path=path,
-        hint=layout.cure,
-    )
-
-
 def _read_csv(data: bytes, name: str, path: str) -> dict[str, NDArray[Any]]:
     try:
         text = data.decode("utf-8-sig")
@@ -509,7 +346,7 @@ def _read_csv(data: bytes, name: str, path: str) -> dict[str, NDArray[Any]]:
     unit: list[int] = []
     try:
         names = [cell.strip() for cell in next(lines, [])]
-        _check_names(names, name, path, "column", _SCORES)
+        check_names(names, name, path, "column", _SCORES)
         place = {key: names.index(key) for key in names}
         for row in lines:
             if not row:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import secrets
 import sys
 import time
@@ -13,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from auditkit.conditions import ParsedCondition
 from auditkit.errors import InputError, show
 from auditkit.privacy import checks, curves, methods
-from auditkit.privacy.conditions import ParsedCondition, evaluate, parse_condition
+from auditkit.privacy.conditions import evaluate, parse_condition
 from auditkit.privacy.epsilon import _bound_inputs as check
 from auditkit.privacy.evidence import Evidence
 from auditkit.privacy.methods import OperatingPoint, Question
@@ -31,6 +31,7 @@ from auditkit.results import (
     Verdict,
     VerdictStatus,
 )
+from auditkit.runtime import environment
 
 if TYPE_CHECKING:
     from auditkit.privacy.epsilon.posterior import EpsilonPosterior
@@ -349,7 +350,7 @@ def _result(answer: _Answer, evidence: Evidence, figures: dict[str, Any], clock:
         mechanism=answer.mechanism,
         assumptions=_assumptions(answer, evidence),
         warnings=_warnings(answer),
-        environment=_environment(),
+        environment=environment(),
         timing={"seconds": dict(clock.seconds)},
     )
 
@@ -500,18 +501,4 @@ def _settings(request: _Request, evidence: Evidence) -> dict[str, Any]:
         "fail_on": [condition.text for condition in request.conditions],
         "choose_fraction": methods.CHOOSE_FRACTION if scores else None,
         "shuffles": checks.SHUFFLES if scores else None,
-    }
-
-
-def _environment() -> dict[str, Any]:
-    from auditkit import __version__
-    from auditkit.runtime import active_isa, get_num_threads
-
-    return {
-        "auditkit": __version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "platform": platform.platform(),
-        "isa": active_isa(),
-        "threads": get_num_threads(),
     }

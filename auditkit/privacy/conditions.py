@@ -1,85 +1,34 @@
-"""Conditions such as ``epsilon_lower > 2`` and their three-valued outcome."""
+"""Conditions on epsilon such as ``epsilon_lower > 2`` and their three-valued outcome."""
 
 from __future__ import annotations
 
-import difflib
 import math
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from auditkit.errors import InputError, show
+from auditkit.conditions import ParsedCondition, interval_satisfies
+from auditkit.conditions import parse_condition as parse
 from auditkit.results import Condition
 
 if TYPE_CHECKING:
     from auditkit.results import DPEstimate
 
 NAMES = ("epsilon_lower", "epsilon", "epsilon_posterior", "inconsistencies")
-OPERATORS = (">", ">=", "<", "<=")
-
-_SHAPE = re.compile(r"\s*(?P<name>[^\s<>=!~]+)\s*(?P<operator>[<>=!~]+)\s*(?P<number>\S+)\s*")
-
-
-@dataclass(frozen=True)
-class ParsedCondition:
-    """``NAME OPERATOR NUMBER``, checked.
-
-    Attributes
-    ----------
-    name : {"epsilon_lower", "epsilon", "epsilon_posterior", "inconsistencies"}
-        The headline bound; epsilon itself, known to lie in [bound, inf); the credible interval of the
-        posterior; the number of ways in which the mechanism fit disagrees with what was declared.
-    operator : {">", ">=", "<", "<="}
-    threshold : float
-        Finite, in nats.
-    text : str
-        As it was written.
-    """
-
-    name: Literal["epsilon_lower", "epsilon", "epsilon_posterior", "inconsistencies"]
-    operator: Literal[">", ">=", "<", "<="]
-    threshold: float
-    text: str
 
 
 def parse_condition(expression: str) -> ParsedCondition:
     """Read ``NAME OPERATOR NUMBER``, for example ``epsilon_lower>2``.
 
+    The names: ``epsilon_lower``, the headline bound; ``epsilon`` itself, known to lie in [bound, inf);
+    ``epsilon_posterior``, the credible interval of the posterior; ``inconsistencies``, the number of ways in which
+    the mechanism fit disagrees with what was declared. Thresholds are in nats.
+
     Raises
     ------
     InputError
-        If the expression has another shape, or a name, operator or number that is not known; the nearest
-        known name is in the hint.
+        See `auditkit.conditions.parse_condition`.
     """
-    shape = _SHAPE.fullmatch(expression) if isinstance(expression, str) else None
-    if shape is None:
-        raise InputError(
-            f"condition: must read NAME OPERATOR NUMBER, not {show(expression)!r}",
-            id="AK-CO-001",
-            hint="for example 'epsilon_lower>2'",
-        )
-    name, operator, number = shape["name"], shape["operator"], shape["number"]
-    if name not in NAMES:
-        near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.4)
-        raise InputError(
-            f"condition: must name one of {', '.join(NAMES)}, not {show(name)!r}",
-            id="AK-CO-002",
-            hint=f"did you mean {near[0]!r}?" if near else None,
-        )
-    if operator not in OPERATORS:
-        raise InputError(
-            f"condition: must compare with one of {' '.join(OPERATORS)}, not {show(operator)!r}",
-            id="AK-CO-003",
-            hint="bounds and intervals are never equal to a number",
-        )
-    try:
-        threshold = float(number)
-    except ValueError:
-        threshold = math.nan
-    if not math.isfinite(threshold):
-        raise InputError(f"condition: must end in a finite number, not {show(number)!r}", id="AK-CO-004")
-    return ParsedCondition(name, operator, threshold, expression.strip())  # type: ignore[arg-type]
+    return parse(expression, NAMES, "epsilon_lower>2")
 
 
 def evaluate(
@@ -123,9 +72,9 @@ def evaluate(
         return above if condition.operator in (">", ">=") else not above
     if condition.name == "inconsistencies":
         count = None if mechanism is None else float(len(mechanism["inconsistent"]))
-        return None if count is None else _whole_interval((count, count), condition.operator, t)
+        return None if count is None else interval_satisfies((count, count), condition.operator, t)
     interval = (epsilon_lower, math.inf) if condition.name == "epsilon" else posterior
-    return None if interval is None else _whole_interval(interval, condition.operator, t)
+    return None if interval is None else interval_satisfies(interval, condition.operator, t)
 
 
 def evaluate_result(expression: str, result: DPEstimate) -> Condition:
@@ -143,17 +92,3 @@ def evaluate_result(expression: str, result: DPEstimate) -> Condition:
         mechanism=result.mechanism,
     )
     return Condition(condition.text, value)
-
-
-def _whole_interval(interval: tuple[float, float], operator: str, t: float) -> bool | None:
-    lower, upper = interval
-    outcomes = {
-        ">": (lower > t, upper <= t),
-        ">=": (lower >= t, upper < t),
-        "<": (upper < t, lower >= t),
-        "<=": (upper <= t, lower > t),
-    }
-    holds, fails = outcomes[operator]
-    if holds:
-        return True
-    return False if fails else None

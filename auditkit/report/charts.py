@@ -69,7 +69,7 @@ def posterior_chart(data: PosteriorFigure, marks: Marks) -> Markup:
     if data.atom >= LEAST_ATOM:
         entries.append(Entry("line", "atom", f"mass {nearest_text(data.atom)} at exactly 0"))
     key, used = legend(entries, 0, WIDTH, 0)
-    labels, lanes = _lanes(_posterior_labels(data, marks, axis), used + 6, PLOT_HEIGHT + 14)
+    labels, lanes = lanes_of(_posterior_labels(data, marks, axis), used + 6, PLOT_HEIGHT + 14)
     top = used + lanes + 20
     y = Axis(0.0, _peak(data.density) * 1.06, top + PLOT_HEIGHT, top)
     frame = Frame(axis, y, "epsilon", y_ticks=False)
@@ -159,7 +159,7 @@ def _label(value: float, words: str, colour: str, axis: Axis) -> Label:
     return Label(axis(value), words, f"t-{colour}", _LINES[colour])
 
 
-def _lanes(labels: Sequence[Label], top: float, depth: float) -> tuple[Markup, float]:
+def lanes_of(labels: Sequence[Label], top: float, depth: float) -> tuple[Markup, float]:
     """Labels in rows, their lines down to `depth` below the rows, and the height of the rows."""
     placed = place_labels(labels, 0, WIDTH)
     rows = max((item.row for item in placed), default=-1) + 1
@@ -188,7 +188,7 @@ def _posterior_description(data: PosteriorFigure, marks: Marks) -> str:
         parts.append(words)
     if data.atom >= LEAST_ATOM:
         parts.append(f"mass {nearest_text(data.atom)} at exactly 0")
-    return _sentence(parts + _mark_words(marks))
+    return sentence(parts + _mark_words(marks))
 
 
 def _mark_words(marks: Marks) -> list[str]:
@@ -200,7 +200,8 @@ def _mark_words(marks: Marks) -> list[str]:
     return words
 
 
-def _sentence(parts: Sequence[str]) -> str:
+def sentence(parts: Sequence[str]) -> str:
+    """Parts of a description as one sentence."""
     joined = "; ".join(parts) or "no summary was given"
     return joined[0].upper() + joined[1:] + "."
 
@@ -328,7 +329,7 @@ def _roc_description(data: RocFigure, marks: Marks, point_name: str) -> str:
             f"{point_name}: false positive rate {percent_text(data.point[0])}, "
             f"true positive rate {percent_text(data.point[1])}"
         )
-    return _sentence(parts + _mark_words(marks))
+    return sentence(parts + _mark_words(marks))
 
 
 def delta_chart(data: DeltaFigure, marks: Marks) -> Markup:
@@ -442,7 +443,7 @@ def _delta_description(data: DeltaFigure, marks: Marks) -> str:
         parts.append(
             f"posterior median from {nearest_text(data.median[0])} to {nearest_text(data.median[-1])}"
         )
-    return _sentence(parts + _mark_words(marks))
+    return sentence(parts + _mark_words(marks))
 
 
 def strip_chart(interval: tuple[float, float] | None, median: float | None, marks: Marks) -> Markup:
@@ -453,7 +454,7 @@ def strip_chart(interval: tuple[float, float] | None, median: float | None, mark
     labels = _mark_labels(marks, axis)
     if median is not None:
         labels.append(_label(median, f"median {nearest_text(median)}", "blue", axis))
-    drawn, lanes = _lanes(labels, 0, 34)
+    drawn, lanes = lanes_of(labels, 0, 34)
     base = lanes + 34
     middle = base - 16
     parts = [line(axis.start, base, axis.end, base, "a")]
@@ -470,7 +471,7 @@ def strip_chart(interval: tuple[float, float] | None, median: float | None, mark
     unit = text(axis.end, base + 22 + ROW, "epsilon", anchor="end", class_="l")
     said = [] if median is None else [f"median {nearest_text(median)}"]
     said += [] if interval is None else [f"credible interval {interval_text(*interval)}"]
-    description = _sentence(said + _mark_words(marks))
+    description = sentence(said + _mark_words(marks))
     return figure(base + 48, "Epsilon on one axis", description, join(parts), drawn, dot, unit)
 
 

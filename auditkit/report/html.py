@@ -14,12 +14,14 @@ from auditkit.report.answer import (
     typeset,
     verdict_label,
 )
+from auditkit.report.batch_page import batch_section, scores_chart
 from auditkit.report.charts import strip_chart
 from auditkit.report.escape import Markup, element, esc, join
 from auditkit.report.evidence import evidence_section
+from auditkit.report.fields import plain_values
 from auditkit.report.mechanism import mechanism_section
 from auditkit.report.numbers import interval_text, level_text, lower_text, nearest_text, upper_text
-from auditkit.report.reading import Bound, Item, Reading, plain_values, read
+from auditkit.report.reading import Bound, Item, Reading, read
 from auditkit.report.styles import CARD_CSS, PAGE_CSS
 from auditkit.report.tables import LIST_ROWS, flattened, rows_of, section, shortened, table_of
 from auditkit.report.words import (
@@ -97,6 +99,8 @@ def render_card(result: Mapping[str, Any]) -> str:
     interval, median = posterior_summary(reading)
     if marks.lower is not None or median is not None:
         parts.append(strip_chart(interval, median, marks))
+    if reading.batch is not None:
+        parts.append(scores_chart(reading.batch))
     return element("div", *parts, class_="ak ak-card")
 
 
@@ -111,6 +115,7 @@ def _embedded_json(result: Mapping[str, Any]) -> Markup:
 def _page(reading: Reading) -> Markup:
     sections = [
         evidence_section,
+        batch_section,
         _methods,
         _plan_table,
         mechanism_section,
@@ -119,12 +124,18 @@ def _page(reading: Reading) -> Markup:
         _reach,
         _reproduce,
     ]
-    return join([_kicker(reading), _hero(reading), *(draw(reading) for draw in sections), _footer()])
+    return join([_kicker(reading), _hero(reading), *(draw(reading) for draw in sections), _footer(reading)])
 
 
 def _kicker(reading: Reading) -> Markup:
-    model = reading.sections["inputs"].get("model")
-    name = model.get("name") if isinstance(model, Mapping) else None
+    source = reading.sections["inputs"].get("model")
+    if reading.batch is not None:
+        source = (
+            next(iter(data), None)
+            if isinstance(data := reading.sections["inputs"].get("data"), list)
+            else None
+        )
+    name = source.get("name") if isinstance(source, Mapping) else None
     left = join([element("b", "auditkit"), f" · {TITLES.get(reading.kind, reading.kind)}"])
     return element(
         "div", element("span", left), element("span", esc(name, 80)) if name else Markup(), class_="kicker"
@@ -256,9 +267,16 @@ def _reproduce(reading: Reading) -> Markup:
     return section("Reproduce", *parts, intro=intro)
 
 
-def _footer() -> Markup:
+_FOOTERS = {
+    "batch-pi": "A prediction set holds for one batch that is exchangeable with the calibration scores, and says "
+    "nothing about its single points.",
+}
+_FOOTER = "An attack shows what leaks at least. No result of an attack shows that nothing leaks."
+
+
+def _footer(reading: Reading) -> Markup:
     return element(
         "footer",
-        "An attack shows what leaks at least. No result of an attack shows that nothing leaks. "
+        f"{_FOOTERS.get(reading.kind, _FOOTER)} "
         "The exact numbers of this report are embedded in this file as JSON.",
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from auditkit.errors import show
+from auditkit.report.batch import CHOICE_WORDS, WAY_HEADS, Batch, set_rows, way_rows
 from auditkit.report.mechanism import (
     PARAMETER_HEADS,
     TITLE,
@@ -65,6 +66,8 @@ def render_markdown(result: Mapping[str, Any]) -> str:
     parts = [f"# {_escaped(TITLES.get(reading.kind, reading.kind))}", *_answer(reading)]
     for title, body in (
         ("Bounds", _bounds(reading)),
+        ("The sets", _sets(reading.batch)),
+        ("Ways of getting a set", _ways(reading.batch)),
         ("Attack", _summary(reading.figures.summary)),
         (TITLE, _mechanism(reading)),
         ("Checks", [_status_line(item.status, item.text or item.id) for item in reading.checks]),
@@ -111,6 +114,19 @@ def _bounds(reading: Reading) -> list[str]:
         return []
     heads = ["method", "epsilon", "level", "statement", "assumes of the mechanism"]
     return _table(heads, (_bound_row(bound) for bound in reading.bounds))
+
+
+def _sets(batch: Batch | None) -> list[str]:
+    if batch is None or batch.span is not None or batch.statistic == "select":
+        return []
+    return _table(["for", "set"], ([_escaped(name), _escaped(shown)] for name, shown in set_rows(batch)))
+
+
+def _ways(batch: Batch | None) -> list[str]:
+    if batch is None or not batch.ways:
+        return []
+    rows = ([_escaped(cell) for cell in row] for row in way_rows(batch))
+    return [_escaped(CHOICE_WORDS), "", *_table([head.lower() for head in WAY_HEADS], rows)]
 
 
 def _bound_row(bound: Bound) -> list[str]:

@@ -6,17 +6,13 @@ refused by name, never skipped.
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any
 
-from auditkit.errors import InputError, show
-from auditkit.results import json_ready
+from auditkit.report.batch import Batch, read_batch
+from auditkit.report.fields import Fields, plain_values, refusal, thin
 
-CURVE_LIMIT = 512
-LABEL_LIMIT = 48
 LARGEST_COUNT = 10**15
 
 
@@ -221,6 +217,7 @@ class Reading:
     figures: Figures
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     mechanism: Mechanism | None = None
+    batch: Batch | None = None
 
     @property
     def certified(self) -> Bound | None:
@@ -257,7 +254,7 @@ def read(result: Mapping[str, Any]) -> Reading:
         If a field has a type or length that the schema does not allow (AK-RP-001), or the result holds NaN or
         values that are not JSON (AK-RP-002).
     """
-    top = _Fields(plain_values(result), "result")
+    top = Fields(plain_values(result), "result")
     verdict = top.mapping("verdict")
     estimates = tuple(_bound(item) for item in top.items("estimates"))
     kind = top.text("kind") or "result"
@@ -267,13 +264,13 @@ def read(result: Mapping[str, Any]) -> Reading:
     found = Reading(
         kind=kind,
         status=verdict.text("status") or "none",
-        sentence=verdict.text("sentence"),
+        sentence=verdict.text("sentence") or None,
         conditions=tuple(
             (item.text("expr") or "", item.truth("value")) for item in verdict.items("conditions")
         ),
         headline=first if first is not None and first.name == "epsilon" else None,
         posterior=next((bound for bound in estimates if bound.name == "epsilon_posterior"), None),
-        bounds=_bounds(top, estimates),
+        bounds=() if kind == "batch-pi" else _bounds(top, estimates),
         delta=top.number("delta", 0, 1),
         alpha=top.number("alpha", 0, 1),
         design=top.text("design"),
@@ -292,6 +289,7 @@ def read(result: Mapping[str, Any]) -> Reading:
         figures=_figures(top.mapping("figures")),
         sections={name: top.mapping(name).values for name in _SECTIONS},
         mechanism=_mechanism(top.mapping("mechanism")),
+        batch=read_batch(top) if kind == "batch-pi" else None,
     )
     return _without_numbers(found) if found.status == "invalid-design" else found
 
@@ -317,112 +315,7 @@ def _without_numbers(reading: Reading) -> Reading:
     )
 
 
-def plain_values(result: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of the result as plain JSON values; refuses NaN and whatever is not JSON (AK-RP-002)."""
-    try:
-        plain = json.loads(json.dumps(json_ready(result), allow_nan=False))
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise InputError(f"result: must be plain JSON values: {show(error)}", id="AK-RP-002") from None
-    if not isinstance(plain, dict):
-        raise _refusal("result", "an object", plain)
-    return plain
-
-
-class _Fields:
-    """Typed access to a mapping; None means absent, a wrong type is an error that names the field."""
-
-    def __init__(self, values: object, path: str):
-        if values is not None and not isinstance(values, Mapping):
-            raise _refusal(path, "an object", values)
-        self.values: Mapping[str, Any] = values or {}
-        self.path = path
-
-    def _at(self, key: str) -> str:
-        return f"{self.path}.{key}"
-
-    def text(self, key: str) -> str | None:
-        value = self.values.get(key)
-        if value is not None and not isinstance(value, str):
-            raise _refusal(self._at(key), "text", value)
-        return value
-
-    def label(self, key: str) -> str:
-        """A short text for a picture; cut, so that it cannot spread over the page."""
-        return show(self.text(key) or "", LABEL_LIMIT)
-
-    def truth(self, key: str) -> bool | None:
-        value = self.values.get(key)
-        if value is not None and not isinstance(value, bool):
-            raise _refusal(self._at(key), "true, false or null", value)
-        return value
-
-    def whole(self, key: str) -> int | None:
-        value = self.values.get(key)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-            raise _refusal(self._at(key), "a whole number", value)
-        return value
-
-    def number(self, key: str, low: float = -math.inf, high: float = math.inf) -> float | None:
-        value = self.values.get(key)
-        return None if value is None else _number(value, self._at(key), low, high)
-
-    def mapping(self, key: str) -> _Fields:
-        return _Fields(self.values.get(key), self._at(key))
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        value = self.values.get(key)
-        if value is not None and not isinstance(value, list | tuple):
-            raise _refusal(self._at(key), "a list of texts", value)
-        for index, item in enumerate(value or ()):
-            if not isinstance(item, str):
-                raise _refusal(f"{self._at(key)}[{index}]", "text", item)
-        return tuple(value or ())
-
-    def items(self, key: str) -> tuple[_Fields, ...]:
-        value = self.values.get(key)
-        if value is not None and not isinstance(value, list | tuple):
-            raise _refusal(self._at(key), "a list", value)
-        return tuple(_Fields(item, f"{self._at(key)}[{index}]") for index, item in enumerate(value or ()))
-
-    def numbers(
-        self, key: str, length: int | None = None, low: float = -math.inf, high: float = math.inf
-    ) -> tuple[float, ...] | None:
-        value = self.values.get(key)
-        if value is None:
-            return None
-        if not isinstance(value, list | tuple):
-            raise _refusal(self._at(key), "a list of numbers", value)
-        if length is not None and len(value) != length:
-            raise _refusal(self._at(key), f"a list of {length} numbers", f"{len(value)} numbers")
-        return tuple(
-            _number(item, f"{self._at(key)}[{index}]", low, high) for index, item in enumerate(value)
-        )
-
-    def pair(self, key: str) -> tuple[float | None, float | None]:
-        found = self.numbers(key, 2)
-        return (None, None) if found is None else (found[0], found[1])
-
-
-def _number(value: object, path: str, low: float, high: float) -> float:
-    if isinstance(value, bool) or not (isinstance(value, int | float) or value in ("inf", "-inf")):
-        raise _refusal(path, "a number", value)
-    try:
-        number = float(cast(float, value))
-    except OverflowError:
-        raise _refusal(path, "a number that fits a double", "a larger one") from None
-    if math.isnan(number):
-        raise _refusal(path, "a number", "nan")
-    if not low <= number <= high:
-        raise _refusal(path, f"from {low:g} to {high:g}", f"{number:g}")
-    return number
-
-
-def _refusal(path: str, requirement: str, value: object) -> InputError:
-    found = value if isinstance(value, str) else type(value).__name__
-    return InputError(f"{show(path)}: must be {requirement}, not {show(found, 40)}", id="AK-RP-001")
-
-
-def _bound(item: _Fields, name: str | None = None) -> Bound:
+def _bound(item: Fields, name: str | None = None) -> Bound:
     return Bound(
         name=name or item.text("name") or "",
         lower=item.number("lower"),
@@ -435,14 +328,14 @@ def _bound(item: _Fields, name: str | None = None) -> Bound:
     )
 
 
-def _completed(bound: Bound, entry: _Fields) -> Bound:
+def _completed(bound: Bound, entry: Fields) -> Bound:
     """A bound with what stands beside it in its own dictionary."""
     return replace(
         bound, threshold=entry.number("threshold"), canaries=entry.mapping("details").whole("canaries")
     )
 
 
-def _bounds(top: _Fields, estimates: tuple[Bound, ...]) -> tuple[Bound, ...]:
+def _bounds(top: Fields, estimates: tuple[Bound, ...]) -> tuple[Bound, ...]:
     """The bounds by method, in the order of the result; without ``bounds`` the estimates themselves."""
     named = top.mapping("bounds")
     found = []
@@ -453,21 +346,21 @@ def _bounds(top: _Fields, estimates: tuple[Bound, ...]) -> tuple[Bound, ...]:
     return tuple(found) or tuple(estimates)
 
 
-def _counts(fields: _Fields) -> Mapping[str, int]:
+def _counts(fields: Fields) -> Mapping[str, int]:
     found = {key: fields.whole(key) for key in ("tp", "fn", "fp", "tn")}
     for key, value in found.items():
         if value is not None and not 0 <= value <= LARGEST_COUNT:
-            raise _refusal(
+            raise refusal(
                 f"result.counts.{key}", f"from 0 to {LARGEST_COUNT:,}", "less" if value < 0 else "more"
             )
     return {key: value for key, value in found.items() if value is not None}
 
 
-def _item(item: _Fields, status: str) -> Item:
+def _item(item: Fields, status: str) -> Item:
     return Item(id=item.text("id") or "", text=item.text("text") or "", status=status)
 
 
-def _mechanism(fields: _Fields) -> Mechanism | None:
+def _mechanism(fields: Fields) -> Mechanism | None:
     if not fields.values:
         return None
     return Mechanism(
@@ -484,7 +377,7 @@ def _mechanism(fields: _Fields) -> Mechanism | None:
     )
 
 
-def _fitted_parameter(item: _Fields) -> FittedParameter:
+def _fitted_parameter(item: Fields) -> FittedParameter:
     return FittedParameter(
         name=item.label("name"),
         declared=item.number("declared"),
@@ -496,7 +389,7 @@ def _fitted_parameter(item: _Fields) -> FittedParameter:
     )
 
 
-def _mechanism_test(item: _Fields) -> MechanismTest:
+def _mechanism_test(item: Fields) -> MechanismTest:
     return MechanismTest(
         id=item.text("id") or "",
         name=item.text("name") or "",
@@ -506,7 +399,7 @@ def _mechanism_test(item: _Fields) -> MechanismTest:
     )
 
 
-def _fitted_epsilon(fields: _Fields) -> FittedEpsilon | None:
+def _fitted_epsilon(fields: Fields) -> FittedEpsilon | None:
     if not fields.values:
         return None
     return FittedEpsilon(
@@ -519,7 +412,7 @@ def _fitted_epsilon(fields: _Fields) -> FittedEpsilon | None:
     )
 
 
-def _plan(top: _Fields) -> Plan:
+def _plan(top: Fields) -> Plan:
     return Plan(
         true_epsilon=top.number("true_epsilon", 0),
         power=top.number("power", 0, 1),
@@ -529,7 +422,7 @@ def _plan(top: _Fields) -> Plan:
     )
 
 
-def _figures(figures: _Fields) -> Figures:
+def _figures(figures: Fields) -> Figures:
     return Figures(
         posterior=_posterior(figures.mapping("posterior")),
         roc=_roc(figures.mapping("roc")),
@@ -538,7 +431,7 @@ def _figures(figures: _Fields) -> Figures:
     )
 
 
-def _posterior(fields: _Fields) -> PosteriorFigure | None:
+def _posterior(fields: Fields) -> PosteriorFigure | None:
     epsilon = fields.numbers("epsilon", low=0)
     density = fields.numbers("density", None if epsilon is None else len(epsilon), low=0)
     atom = fields.number("atom_at_zero", 0, 1) or 0.0
@@ -558,7 +451,7 @@ def _posterior(fields: _Fields) -> PosteriorFigure | None:
     )
 
 
-def _roc(fields: _Fields) -> RocFigure | None:
+def _roc(fields: Fields) -> RocFigure | None:
     fpr = fields.numbers("fpr", None, 0, 1) or ()
     tpr = fields.numbers("tpr", len(fpr), 0, 1) or ()
     point = fields.mapping("point")
@@ -593,7 +486,7 @@ def _roc(fields: _Fields) -> RocFigure | None:
     )
 
 
-def _epsilon_delta(fields: _Fields) -> DeltaFigure | None:
+def _epsilon_delta(fields: Fields) -> DeltaFigure | None:
     delta = fields.numbers("delta", None, 0, 1)
     if not delta:
         return None
@@ -619,7 +512,7 @@ def _epsilon_delta(fields: _Fields) -> DeltaFigure | None:
     return found if found.delta and (found.lower or found.median or found.low) else None
 
 
-def _summary(fields: _Fields) -> Summary:
+def _summary(fields: Fields) -> Summary:
     lower, upper = fields.pair("auc_interval")
     rates = []
     for item in fields.items("tpr_at_fpr"):
@@ -637,12 +530,3 @@ def _summary(fields: _Fields) -> Summary:
         level=fields.number("level", 0, 1),
         rates=tuple(rates),
     )
-
-
-def thin(*columns: tuple[float, ...], limit: int = CURVE_LIMIT) -> tuple[tuple[float, ...], ...]:
-    """At most `limit` rows of parallel columns, evenly spread, the first and the last among them."""
-    length = len(columns[0])
-    if length <= limit:
-        return columns
-    keep = [round(index * (length - 1) / (limit - 1)) for index in range(limit)]
-    return tuple(tuple(column[index] for index in keep) for column in columns)

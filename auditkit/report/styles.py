@@ -149,7 +149,7 @@ font-size:.84rem}
 .ak section{padding-top:40px}
 .ak ul.plain-list li{grid-template-columns:minmax(0,1fr)}
 .ak table.stack,.ak .stack tbody,.ak .stack tr,.ak .stack td{display:block}.ak .stack thead{display:none}
-.ak .stack tr{padding:10px 0;border-bottom:1px solid var(--rule)}
+.ak .stack td:empty{display:none}.ak .stack tr{padding:10px 0;border-bottom:1px solid var(--rule)}
 .ak .stack td,.ak .stack td.n{border:0;padding:2px 0;text-align:left;white-space:normal}
 .ak .stack td:not(:first-child)::before{content:attr(data-label) ": ";color:var(--muted);font-weight:400}
 .ak .cards{grid-template-columns:repeat(2,minmax(0,1fr))}.ak .card{padding:13px 14px}

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from auditkit.report.escape import Markup, element, join
+from auditkit.report.fields import thin
 from auditkit.report.numbers import count_text, exact_text, superscript
-from auditkit.report.reading import thin
 
 TABLE_ROWS = 24
 LIST_ROWS = 60

@@ -10,6 +10,7 @@ from typing import Any
 
 from auditkit.errors import show
 from auditkit.report.axes import Axis, epsilon_span, linear_ticks
+from auditkit.report.batch import Batch, batch_lines, evidence_words, span_text
 from auditkit.report.mechanism import mechanism_sentence
 from auditkit.report.numbers import count_text, exact_text, level_text, lower_text, upper_text
 from auditkit.report.reading import Reading, read
@@ -32,6 +33,7 @@ LINES = 19
 NARROW = 60
 LONGEST_AXIS = 66
 PLAN_ROWS = 6
+SETS_SHOWN = 4
 
 _COLOURS = {
     "pass": "32",
@@ -72,6 +74,8 @@ def render_text(result: Mapping[str, Any], *, color: bool = False, width: int = 
     _evidence(page, reading)
     if reading.plan is not None:
         _plan(page, reading)
+    elif reading.batch is not None:
+        _batch(page, reading, reading.batch)
     else:
         _headline(page, reading)
         _posterior(page, reading)
@@ -163,8 +167,18 @@ def _evidence(page: _Page, reading: Reading) -> None:
         page.block("model", show(model["name"], 60) + tail, most=1)
     if reading.kind == "dp-estimate":
         page.block("evidence", _evidence_words(reading), most=1 if page.width < NARROW else 2)
+    if reading.batch is not None:
+        _batch_evidence(page, reading, reading.batch)
     if page.lines:
         page.raw("")
+
+
+def _batch_evidence(page: _Page, reading: Reading, batch: Batch) -> None:
+    data = reading.sections["inputs"].get("data")
+    first = data[0] if isinstance(data, list) and data and isinstance(data[0], Mapping) else {}
+    if first.get("name"):
+        page.block("file", show(first["name"], 60), most=1)
+    page.block("scores", evidence_words(batch), most=1 if page.width < NARROW else 2)
 
 
 def _evidence_words(reading: Reading) -> str:
@@ -229,23 +243,34 @@ def _axis(page: _Page, reading: Reading) -> None:
     if not any(math.isfinite(value) for value in core):
         return
     low, high = epsilon_span(core, reading.claimed, zero_share=0.85)
+    marks = [_Mark(lower, "|"), _Mark(reading.claimed, "c"), _Mark(median, "•")]
+    beyond = _draw_axis(page, (low, high), ends, marks)
+    page.raw("  " + _shortened_to(_axis_key(reading, marks, ends, beyond), page.width - 2), "quiet")
+
+
+def _draw_axis(
+    page: _Page,
+    span: tuple[float, float],
+    bar: tuple[float | None, float | None],
+    marks: Sequence[_Mark],
+) -> set[str]:
+    """Ticks and track with a bar and marks; the signs of the marks that lie off the axis."""
     columns = min(page.width - 4, LONGEST_AXIS)
-    axis = Axis(low, high, 0, columns - 1)
-    ticks = linear_ticks(low, high, min(8, columns // 8))
+    axis = Axis(*span, 0, columns - 1)
+    ticks = linear_ticks(*span, min(8, columns // 8))
     track = ["─"] * columns
     track[0], track[-1] = "├", "┤"
     for value, _ in ticks:
         track[_column(axis, value)] = (
             "┼" if 0 < _column(axis, value) < columns - 1 else track[_column(axis, value)]
         )
-    if ends[0] is not None and ends[1] is not None:
-        for column in range(_column(axis, ends[0]), _column(axis, ends[1]) + 1):
+    if bar[0] is not None and bar[1] is not None:
+        for column in range(_column(axis, bar[0]), _column(axis, bar[1]) + 1):
             track[column] = "━"
-    marks = [_Mark(lower, "|"), _Mark(reading.claimed, "c"), _Mark(median, "•")]
     beyond = _put_marks(track, axis, marks)
     page.raw("  " + _tick_line(axis, ticks, columns))
     page.raw("  " + "".join(track))
-    page.raw("  " + _shortened_to(_axis_key(reading, marks, ends, beyond), page.width - 2), "quiet")
+    return beyond
 
 
 def _column(axis: Axis, value: float) -> int:
@@ -330,7 +355,9 @@ def _notes(page: _Page, reading: Reading) -> None:
     if reading.unchecked:
         shown = reading.unchecked[0].text or reading.unchecked[0].id
         tally = f"{len(reading.unchecked)} of {len(reading.assumptions)} assumptions"
-        parts.append(f"Not checked ({tally}): {shown}" + ("." if len(reading.unchecked) == 1 else "; ..."))
+        parts.append(
+            f"Not checked ({tally}): {shown.rstrip('.')}" + ("." if len(reading.unchecked) == 1 else "; ...")
+        )
     lower = None if reading.headline is None else reading.headline.lower
     if lower is not None and not reading.contradicted:
         parts += reach_sentences(reading)[:1]
@@ -349,6 +376,35 @@ def _notes(page: _Page, reading: Reading) -> None:
         more = f"(+{others} more) " if others else ""
         words = f"{more}{reading.warnings[0].id} {reading.warnings[0].text}"
         page.block("warning", words, most=min(2, LINES - len(page.lines)))
+
+
+def _batch(page: _Page, reading: Reading, batch: Batch) -> None:
+    """The set in one sentence, an axis of the scores with the set on it, what else there is to say."""
+    page.paragraph(headline_sentence(reading), most=3, look="label")
+    _batch_axis(page, batch)
+    if batch.span is None and batch.statistic != "select":
+        for span in batch.sets[:SETS_SHOWN]:
+            page.raw(_shortened_to(f"  {span.name}: {span_text(span.lower, span.upper)}", page.width))
+    if reading.sentence is not None:
+        page.block("VERDICT", reading.sentence, most=2, look=reading.status)
+    lines = batch_lines(batch)
+    page.block("why", " ".join(lines), most=4)
+
+
+def _batch_axis(page: _Page, batch: Batch) -> None:
+    span = batch.span
+    ends = [] if span is None else [span.lower, span.upper]
+    known = [end for end in ends if end is not None and math.isfinite(end)]
+    if span is None or not known:
+        return
+    values = [*known, *(batch.scores.x if batch.scores is not None else ())]
+    low, high = min(values), max(values)
+    margin = 0.03 * (high - low) or max(abs(high), 1.0) * 0.05
+    left = low if span.lower is None or math.isinf(span.lower) else span.lower
+    right = high if span.upper is None or math.isinf(span.upper) else span.upper
+    _draw_axis(page, (low - margin, high + margin), (left, right), [])
+    key = "━ prediction set" + ("" if batch.scores is None else "; the axis spans the calibration scores")
+    page.raw("  " + _shortened_to(key, page.width - 2), "quiet")
 
 
 def _plan(page: _Page, reading: Reading) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from auditkit.report.batch import batch_lines, batch_sentence, reach_words
 from auditkit.report.numbers import (
     INFINITY,
     count_text,
@@ -41,6 +42,7 @@ TITLES = {
     "dp-estimate": "How much does it leak?",
     "epsilon-bound": "A lower bound on epsilon",
     "plan": "How much evidence does the audit need?",
+    "batch-pi": "What can be said of the whole batch?",
 }
 
 UNITS = {"one-run": "canaries", "independent": "independent units", "post-hoc": "records"}
@@ -95,6 +97,10 @@ _BREAKS = {
     "narrow. The bound does not need this.",
     "attack-as-randomized-response": "A weaker or uneven attack: more units are needed than planned.",
     "one-run-split": "Another split of the canaries: other numbers of them are needed.",
+    "exchangeable": "Drift, selection, or scores that the model was fitted to: the probability is not the one "
+    "stated.",
+    "independent-reference": "A reference that overlaps with calibration or batch: the probability is not the one "
+    "stated.",
     "direction-fixed": "A direction that was turned round after looking at the scores: the level is that "
     "of one direction only.",
 }
@@ -124,6 +130,8 @@ def headline_sentence(reading: Reading) -> str:
     bound = reading.headline
     if reading.plan is not None:
         return plan_sentence(reading)
+    if reading.batch is not None:
+        return f"{capital(batch_sentence(reading.batch))}."
     if bound is None:
         return "This result holds no bound on epsilon."
     if bound.lower is None:
@@ -143,6 +151,8 @@ def verdict_parts(reading: Reading) -> tuple[str, list[str]]:
     With a claim, or without a number, the title is the sentence up to its first colon; else the headline.
     """
     sentence, headline = reading.sentence, headline_sentence(reading)
+    if reading.batch is not None:
+        return headline.removesuffix("."), []
     answered = reading.headline is not None and reading.headline.lower is not None
     if sentence is None:
         return headline.removesuffix("."), []
@@ -156,6 +166,8 @@ def verdict_parts(reading: Reading) -> tuple[str, list[str]]:
 
 def answer_lines(reading: Reading) -> list[str]:
     """Below the title: the headline, what else the verdict says, why there is no number, the conditions."""
+    if reading.batch is not None:
+        return [*batch_lines(reading.batch), *_condition_lines(reading)]
     title, others = verdict_parts(reading)
     headline = headline_sentence(reading)
     lines = [] if headline.startswith(title) or reading.status == "invalid-design" else [headline]
@@ -167,10 +179,16 @@ def answer_lines(reading: Reading) -> list[str]:
         ]
     note = caveat(reading)
     lines += [] if note is None else [note]
-    for expression, value in reading.conditions:
-        if expression not in said:
-            lines.append(f"Condition {expression}: {CONDITION_WORDS[value]}.")
-    return lines
+    return lines + _condition_lines(reading, said)
+
+
+def _condition_lines(reading: Reading, said: str = "") -> list[str]:
+    """The conditions that the verdict's sentence has not told yet."""
+    return [
+        f"Condition {expression}: {CONDITION_WORDS[value]}."
+        for expression, value in reading.conditions
+        if expression not in said
+    ]
 
 
 def plan_columns(reading: Reading) -> list[tuple[str, list[str]]]:
@@ -272,7 +290,7 @@ def canary_words(reading: Reading) -> str:
 
 def reach_sentences(reading: Reading) -> list[str]:
     """What this design could have shown, and what more units would do."""
-    sentences = []
+    sentences = [] if reading.batch is None else reach_words(reading.batch)
     if reading.detectable is not None:
         noun = UNITS.get(reading.design or "", "units")
         shown = upper_text(reading.detectable)

@@ -541,6 +541,166 @@ def single_bound() -> dict[str, Any]:
     return result
 
 
+def batch() -> dict[str, Any]:
+    """A two-sided set for the mean of 50, every way of getting one beside it; one of them infinite."""
+    rng = np.random.default_rng(7)
+    scores = np.sort(rng.gamma(6.0, 25.0, 442))
+    at = np.linspace(0, scores.size - 1, 120).round().astype(int)
+    cuts = np.arange(10_100, 14_900, 40)
+    chance = 1 / (1 + np.exp(-(cuts - 12_450) / 210))
+    sizes = np.unique(np.geomspace(1, 200, 24).round().astype(int))
+    ways = [
+        ("rank_sum", 128.4417, 173.9052, 0.90012, "", None),
+        ("sum_max", 127.2093, 175.1118, 0.90044, "", None),
+        ("band", 96.5127, 219.4431, 0.9021, "", None),
+        ("partition", "-inf", "inf", 0.9, "8 groups of 50 are too few for this level", 950),
+    ]
+    names = ("ordering", "lower", "upper", "event_probability", "reason", "required_n")
+    return {
+        "schema": "auditkit/result/1",
+        "kind": "batch-pi",
+        "verdict": {
+            "status": "undecided",
+            "sentence": "value>150 is undecided",
+            "conditions": [{"expr": "value>150", "value": None}],
+        },
+        "estimates": [
+            estimate("mean", 128.4417, "prediction", "rank_sum", upper=173.9052, level=0.9, side="two")
+        ],
+        "alpha": 0.1,
+        "n": 442,
+        "m": 50,
+        "function": "mean",
+        "ordering": "rank_sum",
+        "side": "two",
+        "event_probability": 0.90012,
+        "coverage_exact": None,
+        "ranks": None,
+        "finite": True,
+        "reason": "",
+        "required_n": None,
+        "by_method": [dict(zip(names, way, strict=True)) for way in ways],
+        "figures": {
+            "scores": {"level": ((at + 0.5) / scores.size).tolist(), "score": scores[at].tolist()},
+            "coverage": {
+                "cut_name": "largest sum of ranks",
+                "cut": cuts.tolist(),
+                "probability": chance.tolist(),
+                "level": 0.95,
+                "chosen": 13_080,
+                "chosen_probability": 0.95255,
+            },
+            "finite": {"m": sizes.tolist(), "required_n": (19 * sizes).tolist()},
+        },
+        "checks": [],
+        "inputs": {"data": [{"name": "residuals.npy", "sha256": HASH, "bytes": 3664}]},
+        "settings": {"m": 50, "statistic": "mean", "alpha": 0.1, "fail_on": ["value>150"]},
+        "seed": None,
+        "details": {"statistic": "mean", "chosen_by": "auto"},
+        "assumptions": [
+            {
+                "id": "exchangeable",
+                "text": "Calibration and batch scores are exchangeable: no drift, no selection, and the model saw "
+                "neither.",
+                "checked": False,
+            }
+        ],
+        "warnings": [],
+        "environment": {"auditkit": "0.1.0", "python": "3.11.2", "numpy": "2.4.6"},
+        "timing": {"seconds": 0.0071},
+    }
+
+
+def batch_infinite() -> dict[str, Any]:
+    """Too few scores for an upper end; the rank is the one after the last."""
+    result = batch()
+    result |= {
+        "verdict": {"status": "none", "sentence": "", "conditions": []},
+        "estimates": [
+            estimate("largest of 50", None, "prediction", "rank", upper="inf", level=0.9, side="upper")
+        ],
+        "n": 120,
+        "function": "largest of 50",
+        "ordering": "rank",
+        "side": "upper",
+        "event_probability": 1.0,
+        "coverage_exact": 1.0,
+        "ranks": [1, 121],
+        "finite": False,
+        "reason": "it may lie above the largest of the 120 calibration scores, which nothing limits there",
+        "required_n": 450,
+        "by_method": [],
+        "details": {"statistic": "order statistic", "zeta": 50},
+        "settings": {"m": 50, "statistic": "quantile", "quantile": 1.0, "alpha": 0.1, "fail_on": []},
+    }
+    ranks = np.arange(1, 122)
+    result["figures"]["coverage"] = {
+        "cut_name": "rank of the calibration score",
+        "cut": ranks.tolist(),
+        "probability": [*np.linspace(0, 0.84, 120).tolist(), 1.0],
+        "level": 0.9,
+        "chosen": 121,
+        "chosen_probability": 1.0,
+    }
+    return result
+
+
+def batch_selection() -> dict[str, Any]:
+    """A selection of candidates with at most two false claims, and what other thresholds would do."""
+    result = batch()
+    thresholds = np.linspace(2.4, -2.0, 90)
+    selected = np.round(60 / (1 + np.exp(2.2 * thresholds))).astype(int)
+    false = np.minimum(selected, np.round(selected**1.4 / 12).astype(int))
+    result |= {
+        "verdict": {
+            "status": "pass",
+            "sentence": "selected<10 is false",
+            "conditions": [{"expr": "selected<10", "value": False}],
+        },
+        "estimates": [
+            estimate(
+                "false claims among the selected",
+                None,
+                "prediction",
+                "rank",
+                upper=2,
+                level=0.9,
+                side="upper",
+            )
+        ],
+        "n": 500,
+        "m": 60,
+        "function": "selection",
+        "ordering": "rank",
+        "side": "upper",
+        "event_probability": 0.9124,
+        "ranks": [1, 488],
+        "by_method": [],
+        "details": {"statistic": "select", "eta": 2, "threshold": 0.81234567, "selected": 17},
+        "figures": {
+            "discoveries": {
+                "threshold": thresholds.tolist(),
+                "selected": selected.tolist(),
+                "false_at_most": false.tolist(),
+            }
+        },
+    }
+    return result
+
+
+def batch_sets() -> dict[str, Any]:
+    """Several rows of scores, a set each, one of them far out; nothing else."""
+    result = batch()
+    ends = [(0.1, 0.4), (-1e9, 1e9), ("-inf", 3.25), (5.0, 5.0)]
+    result["estimates"] = [
+        estimate(f"mean [{i}]", low, "prediction", "sum_max", upper=high, level=0.9, side="two")
+        for i, (low, high) in enumerate(ends)
+    ]
+    result |= {"figures": {}, "by_method": [], "ordering": "sum_max", "finite": False}
+    result["reason"] = "calibration scores there are infinite"
+    return result
+
+
 def main() -> None:
     samples = {
         "counts": counts_result(),
@@ -553,6 +713,10 @@ def main() -> None:
         "widest": widest(),
         "plan": plan(),
         "single_bound": single_bound(),
+        "batch": batch(),
+        "batch_infinite": batch_infinite(),
+        "batch_selection": batch_selection(),
+        "batch_sets": batch_sets(),
     }
     FOLDER.mkdir(exist_ok=True)
     for name, result in samples.items():
