@@ -119,6 +119,12 @@ def test_every_option_of_every_verb_is_reachable_from_file_and_environment(monke
             else:
                 text = samples.get(option.key, "x")
                 written, value, variable = f'"{text}"', int(text) if text == "3" else text, text
+            if option.nargs > 1:
+                written, variable = (
+                    f"[{', '.join([written] * option.nargs)}]",
+                    " ".join([variable] * option.nargs),
+                )
+                value = [value] * option.nargs
             value = [value] if option.multiple else value
             own(f"{option.key} = {written}\n")
             found = (
@@ -291,3 +297,11 @@ def test_a_verbs_table_may_be_spelled_with_underscores():
     assert settings()["alpha"] == {"value": 0.1, "origin": "auditkit.toml [dp_estimate]"}
     own("[dp_estimate]\nalpah = 0.1\n")
     refused(run("dp-estimate"), "auditkit.toml [dp_estimate]: alpah: unknown key")
+
+
+@pytest.mark.parametrize("written", ["0.25", "[0.25]", "[0.25, true]", '["0", "1"]', "[0, 1, 2]"])
+def test_an_option_of_two_values_takes_a_list_of_two(written):
+    own(f"limits = {written}\n")
+    result = run("batch-pi", "--show-config")
+    assert result.exit_code == 2
+    assert "limits: must be a list of 2" in result.stderr

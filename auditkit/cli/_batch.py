@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -114,9 +113,10 @@ def _select(columns: Mapping[str, Any], asked: Mapping[str, Any], pictures: bool
 
 def _set(scores: Any, reference: Any, asked: Mapping[str, Any], pictures: bool) -> BatchSet:
     from auditkit.batchpi import mean, order_statistic, pac_threshold
+    from auditkit.batchpi.quantiles import NO_LIMITS
 
     m, alpha, statistic = asked["m"], asked["alpha"], asked["statistic"]
-    limits = _limits(asked["limits"])
+    limits = asked["limits"] or NO_LIMITS
     side: Side = asked["side"] or "two"
     if statistic == "pac":
         return pac_threshold(scores, m, asked["delta"], alpha, limits=limits)
@@ -136,20 +136,6 @@ def _set(scores: Any, reference: Any, asked: Mapping[str, Any], pictures: bool) 
     quantile = 0.5 if statistic == "median" else asked["quantile"]
     tails = asked["tails"] or "equal"
     return order_statistic(scores, m, asked["zeta"], quantile, alpha, side=side, limits=limits, tails=tails)
-
-
-def _limits(text: str | None) -> tuple[float, float]:
-    if text is None:
-        return -math.inf, math.inf
-    try:
-        low, high = (float(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(
-            f"--limits: must be two numbers LO,HI, not {show(text)!r}",
-            id="AK-CL-014",
-            hint="for example 0,1; inf and -inf stand for no limit",
-        ) from None
-    return low, high
 
 
 _OWN_NAMES = {"mu_cal": "mu", "null_cal": "null", "mu_test": "test", "scores": "scores"}

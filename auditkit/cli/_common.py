@@ -319,8 +319,11 @@ def repeat_command(ctx: click.Context, **replacements: Any) -> str:
         value = values.get(param.name or "")
         if param.name == "report" or value is None or value is False or value == param.default:
             continue
+        flag = [f"--{param.key}"] if isinstance(param, Option) else []
+        if param.nargs > 1:
+            words += [*flag, *map(str, value)]
+            continue
         for item in value if isinstance(value, tuple) else (value,):
-            flag = [f"--{param.key}"] if isinstance(param, Option) else []
             words += flag if item is True else [*flag, str(item)]
     return shlex.join(words)
 

@@ -50,7 +50,14 @@ ORDERINGS = ("auto", "rank_sum", "shape", "sum_max", "band", "partition")
     metavar="A",
     help="The error allowed: the set holds the truth with probability 1 - alpha.",
 )
-@click.option("--limits", cls=Option, type=Text(), metavar="LO,HI", help="Known limits of every score.")
+@click.option(
+    "--limits",
+    cls=Option,
+    type=float,
+    nargs=2,
+    metavar="LO HI",
+    help="Known limits of every score; -inf or inf for none.",
+)
 @click.option(
     "--side",
     cls=Option,
@@ -158,6 +165,7 @@ def command(
     check_output(output, inputs)
 
     from auditkit.batchpi.conditions import judged, parse_conditions
+    from auditkit.results import json_ready
     from auditkit.runtime import set_num_threads
 
     conditions = parse_conditions(fail_on, selection=statistic == "select")
@@ -165,7 +173,7 @@ def command(
         set_num_threads(jobs)
     result, sources = compute(scores or "", asked, pictures=bool(report))
     result = judged(result, conditions)
-    settings = {name: value for name, value in asked.items() if value is not None}
+    settings = {name: json_ready(value) for name, value in asked.items() if value is not None}
     seed = result.to_dict()["seed"]
     settings |= {"fail_on": list(fail_on), "command": repeat_command(ctx, seed=seed)}
     found = {**result.to_dict(), "inputs": sources, "settings": settings}

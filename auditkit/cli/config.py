@@ -91,11 +91,13 @@ def settings_of(
 
 def show_settings(ctx: click.Context, session: Session) -> str:
     """Every option of the verb with its value and the place it comes from, as text or JSON."""
+    from auditkit.results import json_ready
+
     rows = []
     for param in ctx.command.params:
         if isinstance(param, Option) and param.configurable:
             name = param.name or ""
-            value = ctx.params[name] if name in ctx.params else getattr(session, name)
+            value = json_ready(ctx.params[name] if name in ctx.params else getattr(session, name))
             rows.append((param.key, value, _origin(ctx, param)))
     if session.output_format != "text":
         found = {key: {"value": value, "origin": origin} for key, value, origin in rows}
@@ -187,6 +189,8 @@ def _refuse_key(label: str, key: str, known: list[str], path: str) -> NoReturn:
 def _typed(label: str, key: str, value: Any, option: Option, path: str) -> Any:
     """`value` if its TOML type fits the option; one item will do where several may stand."""
     kind, wanted = _kind(option)
+    if option.nargs > 1:
+        return _several(label, key, value, option, path)
     items = value if option.multiple and isinstance(value, list) else [value]
     for item in items:
         if not isinstance(item, kind) or (isinstance(item, bool) and kind is not bool):
@@ -195,6 +199,19 @@ def _typed(label: str, key: str, value: Any, option: Option, path: str) -> Any:
                 f"{label}: {show(key)}: must be {wanted}, not {show(repr(value))}", id="AK-CF-003", path=path
             )
     return items if option.multiple else value
+
+
+def _several(label: str, key: str, value: Any, option: Option, path: str) -> tuple[Any, ...]:
+    """A list of as many values as the option takes at once."""
+    kind, wanted = _kind(option)
+    items = value if isinstance(value, list) else []
+    if len(items) != option.nargs or any(isinstance(i, bool) or not isinstance(i, kind) for i in items):
+        raise InputError(
+            f"{label}: {show(key)}: must be a list of {option.nargs}, each {wanted}, not {show(repr(value))}",
+            id="AK-CF-003",
+            path=path,
+        )
+    return tuple(items)
 
 
 def _kind(option: Option) -> tuple[Any, str]:
