@@ -310,11 +310,12 @@ class _Bounds:
         asked = zip((self.negated, self.direct), self.ends(), strict=True)
         return all(bool(np.isfinite(end).all()) for bound, end in asked if bound is not None)
 
-    def probability(self) -> float:
-        """Of both events at once, at least: misses add up at most."""
-        exact = 1 - sum(1 - Fraction(bound.probability) for bound in self.known)
+    def probability(self, level: Fraction) -> float:
+        """Of both events at once, at least: misses add up at most, to what the level of each side leaves."""
+        exact = 1 - sum(1 - max(Fraction(bound.probability), level) for bound in self.known)
         nearest = float(exact)
-        return max(0.0, math.nextafter(nearest, 0.0) if Fraction(nearest) > exact else nearest)
+        rounded = math.nextafter(nearest, 0.0) if Fraction(nearest) > exact else nearest
+        return max(rounded, float(1 - len(self.known) * (1 - level)))
 
     def reason(self) -> str:
         """Why an end is infinite, or no better than the limits of the scores."""
@@ -346,7 +347,7 @@ def _answer(question: _Question, name: str, *, compare: bool) -> BatchSet:
         function=name,
         ordering=", ".join(used),
         side=question.asked.side,
-        event_probability=bounds.probability(),
+        event_probability=bounds.probability(problem.level),
         finite=bounds.finite(),
         reason=bounds.reason(),
         required_n=bounds.required_n(),
@@ -375,7 +376,7 @@ def _compared(question: _Question) -> tuple[MethodBounds, ...]:
                 ordering=name,
                 lower=float(lower[0]),
                 upper=float(upper[0]),
-                event_probability=bounds.probability(),
+                event_probability=bounds.probability(question.problem.level),
                 reason=bounds.reason(),
                 required_n=bounds.required_n(),
             )

@@ -18,6 +18,7 @@ from auditkit.batchpi._inputs import (
     read_alpha,
     read_choice,
     read_count,
+    read_decimal,
     read_limits,
     read_quantile,
     read_scores,
@@ -106,8 +107,11 @@ def order_statistic(
     zeta = _one_of(zeta, quantile, m)
     ranks = asked.ranks(zeta, tails)
     tied = bool((asked.rows[:, 1:] == asked.rows[:, :-1]).any())
+    found = asked.answer(zeta, ranks)
+    given = {} if quantile is None else {"quantile": float(read_decimal(quantile) or 0)}
     return replace(
-        asked.answer(zeta, ranks),
+        found,
+        details={**found.details, **given},
         coverage_exact=None if tied else ranks.coverage,
         figures=figures.of_order_statistic(
             asked.rows[0], ranks, m=m, zeta=zeta, level=asked.level, side=asked.side

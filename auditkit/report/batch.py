@@ -95,6 +95,7 @@ class Batch:
     statistic: str
     chosen_by: str
     zeta: int | None
+    quantile: float | None
     eta: int | None
     threshold: float | None
     selected: int | None
@@ -137,6 +138,7 @@ def read_batch(top: Fields) -> Batch:
         statistic=details.text("statistic") or "",
         chosen_by=details.text("chosen_by") or "",
         zeta=_count(details, "zeta"),
+        quantile=details.number("quantile", 0, 1),
         eta=_count(details, "eta"),
         threshold=details.number("threshold"),
         selected=_count(details, "selected"),
@@ -230,8 +232,11 @@ def subject(batch: Batch) -> str:
         return "the next score"
     of = "" if batch.m is None else f" of the next {count_text(batch.m)} scores"
     if batch.zeta is not None:
-        extreme = {1: "smallest", batch.m: "largest"}
-        return f"the {extreme.get(batch.zeta, f'{_ordinal(batch.zeta)} smallest')}{of}"
+        place = {1: "smallest", batch.m: "largest"}.get(batch.zeta, f"{_ordinal(batch.zeta)} smallest")
+        if batch.quantile is None:
+            return f"the {place}{of}"
+        name = "median" if batch.quantile == 0.5 else f"{percent_text(batch.quantile)} quantile"
+        return f"the {name} ({place}){of}"
     return f"the {batch.function or 'function'}{of}"
 
 
@@ -385,7 +390,7 @@ def reach_words(batch: Batch) -> list[str]:
     return lines
 
 
-WAY_HEADS = ("Way", "Set", "Probability, at least", "Why infinite", "Finite from n")
+WAY_HEADS = ("Way", "Set", "Probability, at least", "Why no better", "Finite from n")
 
 
 def way_rows(batch: Batch) -> list[tuple[str, str, str, str, str]]:
