@@ -22,7 +22,6 @@ constexpr std::int64_t kLongEdge = 64;          ///< gap from which on the last 
 constexpr std::int64_t kLongestResidues = 256;  ///< on longer edges the number of items decides, not residues
 constexpr std::size_t kTile = 2048;             ///< sums that one thread works on at a time
 constexpr double kSplitWork = 2e8;
-constexpr int kSplits = 2;  ///< how many scores are split off in turn
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
@@ -405,7 +404,17 @@ double by_residues(const Edge& edge, unsigned n_threads) {
   return sum_of(edge, best, 2.0 * static_cast<double>(edge.m) * error / static_cast<double>(edge.gap()));
 }
 
-double exactly(std::span<const double> values, std::int64_t m, std::int64_t total, int splits, unsigned n_threads);
+/// The maximum on one edge; `relaxed` for its bound only.
+double on_one_edge(std::span<const double> values, std::int64_t m, std::int64_t total, bool relaxed,
+                   unsigned n_threads) {
+  const auto last = static_cast<std::int64_t>(values.size()) - 1;
+  if (m == 0) return 0.0;
+  if (total == m * last || last == 0) return with_copies(m, values.back(), 0.0);
+  const Edge edge = find_edge(values, m, total);
+  if (!relaxed) return by_residues(edge, n_threads);
+  const double error = static_cast<double>(m) * edge.cost_error() / static_cast<double>(edge.gap());
+  return value_of_cost(edge, 0.0, error, false);
+}
 
 /// Whether the edge is at most a quarter as long once the last score is left out, its copies at most those it has.
 bool shorter_without_last(const Edge& edge) {
@@ -418,15 +427,14 @@ bool shorter_without_last(const Edge& edge) {
 /// The maximum by cases: how often the last score is taken. A last score far above the others, such as a limit that no
 /// score comes near, makes one long edge, on which counts matter more than residues; without it edges are short. Cases
 /// are tried in the order of their relaxed bounds, and end when no bound is above what was found.
-double by_copies_of_last(std::span<const double> values, std::int64_t m, std::int64_t total, int splits,
-                         unsigned n_threads) {
+double by_copies_of_last(std::span<const double> values, std::int64_t m, std::int64_t total, unsigned n_threads) {
   const auto last = static_cast<std::int64_t>(values.size()) - 1;
   const auto others = values.first(at(last));
   std::vector<std::pair<double, std::int64_t>> cases;
   for (std::int64_t copies = 0; copies <= m; ++copies) {
     const std::int64_t rest = total - copies * last, items = m - copies;
     if (rest < 0 || rest > items * (last - 1)) continue;
-    const double below = items == 0 ? 0.0 : largest_sum(others, items, rest, SumMethod::relaxed, 1);
+    const double below = on_one_edge(others, items, rest, true, 1);
     cases.emplace_back(with_copies(copies, values.back(), below), copies);
   }
   std::ranges::sort(cases, std::greater<>{});
@@ -434,20 +442,19 @@ double by_copies_of_last(std::span<const double> values, std::int64_t m, std::in
   for (const auto& [bound, copies] : cases) {
     if (bound <= best) break;
     const std::int64_t items = m - copies;
-    const double below = items == 0 ? 0.0 : exactly(others, items, total - copies * last, splits - 1, n_threads);
+    const double below = on_one_edge(others, items, total - copies * last, false, n_threads);
     best = std::max(best, with_copies(copies, values.back(), below));
   }
   return best;
 }
 
-double exactly(std::span<const double> values, std::int64_t m, std::int64_t total, int splits, unsigned n_threads) {
+double exactly(std::span<const double> values, std::int64_t m, std::int64_t total, unsigned n_threads) {
   const auto last = static_cast<std::int64_t>(values.size()) - 1;
-  if (total == m * last || last == 0) return with_copies(m, values.back(), 0.0);
   const Edge edge = find_edge(values, m, total);
   // Copies of the last score that fit, a relaxed bound in O(N) each: worth it unless that is many.
   const double work = static_cast<double>(last) * static_cast<double>(std::min(m, total / last));
-  if (splits > 0 && work <= kSplitWork && edge.b == last && edge.gap() > kLongEdge && shorter_without_last(edge))
-    return by_copies_of_last(values, m, total, splits, n_threads);
+  if (work <= kSplitWork && edge.b == last && edge.gap() > kLongEdge && shorter_without_last(edge))
+    return by_copies_of_last(values, m, total, n_threads);
   return by_residues(edge, n_threads);
 }
 
@@ -537,14 +544,10 @@ double largest_sum(std::span<const double> values, std::int64_t m, std::int64_t 
   const auto last = static_cast<std::int64_t>(values.size()) - 1;
   if (total == m * last || last == 0) return with_copies(m, values.back(), 0.0);
   if (method == SumMethod::reference) return by_recurrence(values, m, total);
+  if (method == SumMethod::relaxed) return on_one_edge(values, m, total, true, n_threads);
+  if (method == SumMethod::exact) return exactly(values, m, total, n_threads);
   const Edge edge = find_edge(values, m, total);
-  if (method == SumMethod::relaxed) {
-    const double error = static_cast<double>(m) * edge.cost_error() / static_cast<double>(edge.gap());
-    return value_of_cost(edge, 0.0, error, false);
-  }
-  if (method == SumMethod::doubling)
-    return by_doubling(edge, first_choice(edge), exact_in_doubles(values, m), n_threads);
-  return exactly(values, m, total, kSplits, n_threads);
+  return by_doubling(edge, first_choice(edge), exact_in_doubles(values, m), n_threads);
 }
 
 double largest_weighted(std::span<const double> values, std::span<const double> weights, std::int64_t total) {
