@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import os
 import platform
 import time
@@ -150,6 +151,46 @@ def _separated_scores(n: int) -> Callable[[], float]:
     return compute
 
 
+def _rank(n: int, m: int, zeta: int, k: int) -> Callable[[], float]:
+    def compute() -> float:
+        from auditkit.batchpi.ranks import rank_cdf
+
+        return rank_cdf(n, m, zeta, k)
+
+    return compute
+
+
+def _rank_sum(n: int, m: int, total: int) -> Callable[[], float]:
+    def compute() -> float:
+        from auditkit.batchpi.rank_sums import rank_sum_cdf
+
+        return rank_sum_cdf(n, m, total)[0]
+
+    return compute
+
+
+def _band(n: int, lower: list[int], upper: list[int]) -> Callable[[], float]:
+    def compute() -> float:
+        import numpy as np
+
+        from auditkit.batchpi.ranks import band_probability
+
+        return band_probability(n, len(lower), np.array(lower), np.array(upper))
+
+    return compute
+
+
+def _batch_mean(scores: list[float], m: int, high: float) -> Callable[[], float]:
+    def compute() -> float:
+        from auditkit import batchpi
+
+        limits = (-math.inf, high)
+        found = batchpi.mean(scores, m, "1/5", limits=limits, ordering="rank_sum", side="upper")
+        return float(found.upper)
+
+    return compute
+
+
 _BALANCED = {"tp": 90, "fn": 10, "fp": 5, "tn": 95}
 _RARE = {"tp": 100, "fn": 400, "fp": 2, "tn": 498}
 _PERFECT = {"tp": 50, "fn": 0, "fp": 0, "tn": 50}
@@ -203,5 +244,10 @@ SELF_TESTS = (
         2.456405,
         5e-6,
     ),
+    SelfTest("rank of an order statistic", _rank(12, 6, 5, 12), 46 / 51, 1e-13),
+    SelfTest("sum of ranks", _rank_sum(40, 10, 263), 0.9011581521453288, 1e-13),
+    SelfTest("band of ranks", _band(4, [1, 1, 1], [2, 4, 5]), 23 / 35, 1e-13),
+    SelfTest("mean of a batch", _batch_mean([1, 1, 4, 6, 7], 3, 10), 7.0, 1e-14),
 )
-"""References: high-precision evaluations of the integrals and sums, made independently of the kernels."""
+"""References: high-precision evaluations of the integrals and sums, exact counts of ranks, made independently of the
+kernels."""

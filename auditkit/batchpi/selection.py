@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -348,7 +349,9 @@ def benjamini_hochberg(p_values: Any, alpha: float = 0.05) -> Mask:
     if values.ndim != 1 or not ((values >= 0) & (values <= 1)).all():
         refuse("p_values", "in [0, 1], one a group", f"of shape {values.shape}", id="AK-BP-042")
     order = np.argsort(values, kind="stable")
-    fine = [k for k, p in enumerate(values[order].tolist(), 1) if p * len(values) <= level * k]
+    # p-values as the decimals that they print as, so that equality counts as reached
+    sorted_values = [Fraction(repr(p)) for p in values[order].tolist()]
+    fine = [k for k, p in enumerate(sorted_values, 1) if p * len(values) <= level * k]
     mask = np.zeros(len(values), dtype=np.bool_)
     mask[order[: max(fine, default=0)]] = True
     return mask

@@ -1,0 +1,348 @@
+"""Batch sets through the public functions: exact coverage by enumerating every split, invariances, edges, errors."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import auditkit
+from auditkit import InputError, batchpi
+
+INF = math.inf
+
+
+def splits(pool, m):
+    """Every way to part the pool into calibration scores and a batch of m; all equally likely."""
+    for chosen in itertools.combinations(range(len(pool)), m):
+        batch = [pool[i] for i in chosen]
+        yield [pool[i] for i in range(len(pool)) if i not in chosen], batch
+
+
+def share_inside(pool, m, answer, value):
+    """The exact probability that the set of the calibration part holds the value of the batch."""
+    outcomes = []
+    for calibration, batch in splits(pool, m):
+        found = answer(calibration)
+        slack = 1e-9  # the values compared here are rounded by NumPy, the ends outward
+        outcomes.append(found.lower - slack <= value(batch) <= found.upper + slack)
+    return Fraction(sum(outcomes), len(outcomes))
+
+
+POOLS = {
+    "skewed": [0.01, 0.04, 0.09, 0.2, 0.31, 0.55, 0.8, 0.99],
+    "tied": [0.0, 0.0, 0.25, 0.25, 0.25, 0.5, 1.0, 1.0],
+}
+REFERENCE = [0.02, 0.05, 0.1, 0.15, 0.3, 0.45, 0.7, 0.9]
+
+
+@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("ordering", ["rank_sum", "sum_max", "band", "shape", "partition", "auto"])
+@pytest.mark.parametrize("side", ["two", "upper", "lower"])
+def test_the_mean_is_covered_exactly_as_promised(pool, ordering, side):
+    reference = REFERENCE if ordering == "shape" else None
+    for m, alpha in ((2, "0.3"),) if ordering == "shape" else ((2, "0.3"), (3, "0.2")):
+        probability = share_inside(
+            POOLS[pool],
+            m,
+            lambda scores, m=m, alpha=alpha: batchpi.mean(
+                scores, m, alpha, limits=(0, 1), ordering=ordering, reference=reference, side=side, seed=3
+            ),
+            np.mean,
+        )
+        # partition and Monte Carlo hold with their random choices included; one seed may miss by chance
+        slack = Fraction(1, 4) if ordering in ("partition", "auto") else 0
+        assert probability >= 1 - Fraction(alpha) - slack, (m, alpha)
+
+
+COMPOSITIONS = {
+    "sum": (np.sum, {}),
+    "lp": (lambda b: np.sum(np.power(b, 3.0)) ** (1 / 3), {"p": 3}),
+    "logsumexp": (lambda b: np.log(np.sum(np.exp(b))), {}),
+    "product": (np.prod, {}),
+    "max": (np.max, {}),
+    "min": (np.min, {}),
+    "top_mean": (lambda b: np.mean(np.sort(b)[-2:]), {"share": 0.5}),
+    "trimmed_mean": (lambda b: np.sort(b)[1], {"share": 0.3}),
+    "weighted": (lambda b: np.sort(b) @ [0.5, 0.0, 2.0], {"weights": [0.5, 0.0, 2.0]}),
+}
+
+
+@pytest.mark.parametrize("combine", COMPOSITIONS)
+@pytest.mark.parametrize("side", ["two", "upper", "lower"])
+def test_other_functions_are_covered_as_promised(combine, side):
+    value, more = COMPOSITIONS[combine]
+    for ordering in ("rank_sum", "band", "sum_max"):
+
+        def answer(scores, ordering=ordering):
+            return batchpi.compose(
+                scores, 3, "0.25", combine, limits=(0, 1), ordering=ordering, side=side, seed=1, **more
+            )
+
+        assert share_inside(POOLS["skewed"], 3, answer, value) >= Fraction(3, 4)
+
+
+def test_a_callable_is_bounded_like_the_function_it_spells_out():
+    def soft(k, values, score):
+        return np.logaddexp(values, score)
+
+    scores = [0.3, 0.1, 0.8, 0.5]
+    for side in ("two", "upper", "lower"):
+        arguments = {"limits": (0, 1), "ordering": "rank_sum", "side": side}
+        ours = batchpi.compose(scores, 3, 0.4, soft, start=-1e9, **arguments)
+        named = batchpi.compose(scores, 3, 0.4, "logsumexp", **arguments)
+        np.testing.assert_allclose([ours.lower, ours.upper], [named.lower, named.upper], rtol=1e-12)
+
+
+@pytest.mark.parametrize("tails", ["equal", "shortest"])
+def test_order_statistics_cover_exactly_what_they_say(tails):
+    pool = POOLS["skewed"]
+    for m, zeta, alpha in itertools.product((1, 3), (1, 2, 3), ("0.1", "0.4")):
+        if zeta > m:
+            continue
+        for side in ("two", "upper", "lower"):
+
+            def answer(scores, m=m, zeta=zeta, alpha=alpha, side=side):
+                return batchpi.order_statistic(scores, m, zeta, None, alpha, side=side, tails=tails)
+
+            covered = share_inside(pool, m, answer, lambda batch, zeta=zeta: sorted(batch)[zeta - 1])
+            said = answer(pool[m:]).coverage_exact
+            assert said == pytest.approx(float(covered), abs=1e-12)
+            assert covered >= 1 - Fraction(alpha)
+
+
+@pytest.mark.parametrize("side", ["two", "upper", "lower"])
+def test_several_order_statistics_and_bands_hold_together(side):
+    pool, m, alpha = POOLS["skewed"], 3, Fraction(1, 5)
+    joint = every = total = 0
+    for calibration, batch in splits(pool, m):
+        ordered = sorted(batch)
+        sets = batchpi.order_statistics(calibration, m, (3, 1), "0.2", side=side)
+        joint += all(s.lower <= ordered[z - 1] <= s.upper for s, z in zip(sets, (3, 1), strict=True))
+        lower, upper, coverage = batchpi.band(calibration, m, "0.2", side=side)
+        every += bool((lower <= ordered).all() and (ordered <= upper).all())
+        total += 1
+    assert Fraction(joint, total) >= 1 - alpha
+    assert float(Fraction(joint, total)) == pytest.approx(sets[0].event_probability, abs=1e-12)
+    assert float(Fraction(every, total)) == pytest.approx(coverage, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("scores", "m", "alpha", "limits", "upper", "lower"),
+    [
+        ([1, 2, 5], 2, 0.1, (0, 6), 5.5, 0.5),
+        ([1, 2, 5], 2, 0.3, (0, 6), 5.0, 1.0),
+        ([1, 1, 4, 6, 7], 3, 0.2, (0, 10), 7.0, 1.0),
+    ],
+)
+def test_worked_examples_of_the_mean(scores, m, alpha, limits, upper, lower):
+    for side, end in (("upper", upper), ("lower", lower)):
+        found = batchpi.mean(scores, m, alpha, limits=limits, ordering="rank_sum", side=side)
+        assert getattr(found, side) == end
+
+
+def test_worked_examples_of_ranks():
+    assert batchpi.order_statistic([1, 2, 3, 4], 1, 1, alpha=0.2, side="upper").upper == 4
+    assert batchpi.order_statistic([1, 2, 3, 4], 1, 1, alpha=0.2, side="lower").lower == 1
+    three = batchpi.order_statistic([1, 2, 3], 1, 1, alpha=0.2, limits=(0, 9), side="upper")
+    assert (three.upper, three.finite) == (9, True)
+    assert batchpi.order_statistic(range(1, 13), 6, 5, alpha=0.1, side="lower").lower == 5
+    eighteen = batchpi.order_statistic(range(1, 19), 2, 2, alpha=0.1, side="upper")
+    assert (eighteen.upper, eighteen.coverage_exact) == (18, 0.9)
+    found = batchpi.mean(range(1, 19), 2, 0.1, ordering="sum_max", side="upper")
+    assert found.upper == 18
+    assert batchpi.mean(range(1, 24), 2, 0.25, ordering="sum_max", side="upper").upper < 24
+
+
+def test_a_set_without_a_finite_end_says_why_and_what_would_help():
+    seventeen = batchpi.order_statistic(range(1, 18), 2, 2, alpha=0.1, side="upper")
+    assert (seventeen.upper, seventeen.finite, seventeen.required_n) == (INF, False, 18)
+    assert "17 calibration scores" in seventeen.reason
+    for ordering in ("sum_max", "partition"):
+        n = batchpi.required_n(5, 0.1, function="partition" if ordering == "partition" else "mean")
+        enough = np.arange(float(n))
+        assert batchpi.mean(enough, 5, 0.1, ordering=ordering, side="upper", seed=1).finite
+        fewer = batchpi.mean(enough[1:], 5, 0.1, ordering=ordering, side="upper", seed=1)
+        assert (fewer.finite, fewer.required_n) == (False, n)
+        assert fewer.reason
+    assert batchpi.required_n(2, 0.1, zeta=2) == 18
+    assert batchpi.required_n(50, "0.1") == 450
+    both = batchpi.required_n(10, 0.1, zeta=4, side="two")
+    assert batchpi.order_statistic(range(both), 10, 4, alpha=0.1).finite
+    assert not batchpi.order_statistic(range(both - 1), 10, 4, alpha=0.1).finite
+
+
+def test_infinite_scores_are_kept_and_explained():
+    scores = [-INF, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, INF]
+    for ordering in ("rank_sum", "band", "sum_max", "partition"):
+        found = batchpi.mean(scores, 2, 0.5, ordering=ordering, seed=0)
+        assert not math.isnan(found.lower), ordering
+        assert not math.isnan(found.upper), ordering
+        assert found.lower <= found.upper
+    top = batchpi.order_statistic([1.0, 2.0, INF, INF], 1, 1, alpha=0.2, side="upper")
+    assert top.upper == INF
+    assert "infinite" in top.reason
+
+
+def test_order_of_scores_does_not_matter_and_order_statistics_follow_monotone_maps():
+    rng = np.random.default_rng(1)
+    scores = rng.exponential(size=60)
+    shuffled = rng.permutation(scores)
+    for ordering in ("rank_sum", "band", "partition", "sum_max"):
+        one, other = (
+            batchpi.mean(s, 7, 0.1, limits=(0, 99), ordering=ordering, seed=5) for s in (scores, shuffled)
+        )
+        assert (one.lower, one.upper) == (other.lower, other.upper)
+    plain, moved = (batchpi.order_statistic(s, 7, 5, alpha=0.1) for s in (scores, np.log(scores)))
+    np.testing.assert_allclose(np.log([plain.lower, plain.upper]), [moved.lower, moved.upper], rtol=1e-15)
+
+
+def test_lower_ends_are_upper_ends_of_the_reflected_scores():
+    scores = np.random.default_rng(2).gamma(2.0, size=80)
+    for ordering in ("rank_sum", "band", "sum_max"):
+        low = batchpi.mean(scores, 9, 0.1, limits=(0, 50), ordering=ordering, side="lower").lower
+        high = batchpi.mean(-scores, 9, 0.1, limits=(-50, 0), ordering=ordering, side="upper").upper
+        assert low == -high
+    low = batchpi.order_statistic(scores, 9, 3, alpha=0.1, side="lower").lower
+    assert low == -batchpi.order_statistic(-scores, 9, 7, alpha=0.1, side="upper").upper
+
+
+def test_sets_grow_with_confidence_and_with_the_limits():
+    scores = np.random.default_rng(3).beta(2, 5, 50)
+    for ordering in ("rank_sum", "band", "sum_max"):
+        ends = [batchpi.mean(scores, 10, a, limits=(0, 1), ordering=ordering) for a in (0.5, 0.2, 0.1, 0.01)]
+        assert all(b.upper >= a.upper and b.lower <= a.lower for a, b in itertools.pairwise(ends))
+        wide = batchpi.mean(scores, 10, 0.1, limits=(-1, 3), ordering=ordering)
+        assert wide.upper >= ends[2].upper
+        assert wide.lower <= ends[2].lower
+
+
+def test_alpha_is_the_decimal_that_was_typed():
+    scores = range(1, 19)
+    for alpha in (0.1, "0.1", "1/10", Decimal("0.1"), Fraction(1, 10), np.float64(0.1), np.float32(0.1)):
+        assert batchpi.order_statistic(scores, 2, 2, alpha=alpha, side="upper").upper == 18
+
+
+def test_rows_are_answered_one_by_one_and_threads_change_nothing():
+    rng = np.random.default_rng(4)
+    rows = rng.beta(2, 5, (5, 70))
+    before = auditkit.get_num_threads()
+    for ordering in ("rank_sum", "band", "partition", "shape"):
+        more = {"reference": rng.beta(2, 5, 90)} if ordering == "shape" else {}
+        arguments = {"limits": (0, 1), "ordering": ordering, "seed": 2, **more}
+        together = batchpi.mean(rows, 6, 0.1, **arguments)
+        assert together.upper.shape == (5,)
+        for i, row in enumerate(rows):
+            single = batchpi.mean(row, 6, 0.1, **arguments)
+            assert (single.lower, single.upper) == (together.lower[i], together.upper[i])
+        try:
+            auditkit.set_num_threads(3)
+            again = batchpi.mean(rows, 6, 0.1, **arguments)
+        finally:
+            auditkit.set_num_threads(before)
+        np.testing.assert_array_equal(again.upper, together.upper)
+    assert len(batchpi.order_statistic(rows, 6, 2, alpha=0.1).to_dict()["estimates"]) == 5
+
+
+def test_the_relaxed_bound_is_never_below_the_exact_one_and_close():
+    scores = np.random.default_rng(5).exponential(size=2000)
+    for side in ("upper", "lower"):
+        exact, relaxed = (
+            batchpi.mean(scores, 40, 0.1, limits=(0, 20), ordering="rank_sum", side=side, exact=e)
+            for e in (True, False)
+        )
+        gap = (relaxed.upper - exact.upper) if side == "upper" else (exact.lower - relaxed.lower)
+        assert 0 <= gap <= 20 / 40
+
+
+def test_auto_looks_at_sizes_limits_and_reference_only():
+    rng = np.random.default_rng(6)
+    for scores in (rng.random(40), rng.beta(0.5, 0.5, 40), (rng.random(40) < 0.3).astype(float)):
+        assert batchpi.mean(scores, 10, 0.1, limits=(0, 1), side="upper").ordering == "band"
+        assert batchpi.mean(scores, 4, 0.1, limits=(0, 1), side="upper").ordering == "partition"
+        assert batchpi.mean(scores, 10, 0.1, side="upper").ordering == "sum_max"
+        told = batchpi.mean(scores, 10, 0.1, limits=(0, 1), side="upper", reference=rng.random(99), seed=1)
+        assert told.ordering == "shape"
+
+
+def test_comparing_changes_no_answer_and_lists_every_way():
+    scores = np.random.default_rng(7).beta(2, 5, 60)
+    plain, compared = (batchpi.mean(scores, 12, 0.2, limits=(0, 1), seed=3, compare=c) for c in (False, True))
+    assert (plain.lower, plain.upper) == (compared.lower, compared.upper)
+    ways = {way.ordering: way for way in compared.by_method}
+    assert set(ways) == {"rank_sum", "sum_max", "band", "partition"}
+    assert (ways["band"].lower, ways["band"].upper) == (compared.lower, compared.upper)
+    assert all(way.event_probability >= 0.8 for way in ways.values())
+
+
+def test_results_are_json_and_have_no_truth_value():
+    found = batchpi.mean([1.0, 2.0, 5.0], 2, 0.2)
+    parsed = json.loads(found.to_json())
+    assert (parsed["kind"], parsed["estimates"][0]["upper"]) == ("batch-pi", "inf")
+    assert parsed["finite"] is False
+    with pytest.raises(TypeError, match="truth value"):
+        bool(found)
+    assert "<div" in found._repr_html_()
+
+
+def test_large_sizes_are_quick_and_right():
+    n, m = 10**6, 10**4
+    scores = np.arange(n, dtype=np.float64)
+    found = batchpi.order_statistic(scores, m, quantile=0.9, alpha=0.1)
+    # R_z has mean z (n+1)/(m+1), variance n^2 q (1-q) / m (1 + m/n) and the skewness of Beta(z, m+1-z): quantiles of
+    # a normal law moved by (1.645^2 - 1) skew / 6 (Cornish and Fisher), up to terms in 1/m
+    centre, spread = 9000 * (n + 1) / (m + 1), n * math.sqrt(0.09 / m * (1 + m / n))
+    moved = centre + (1.645**2 - 1) / 6 * 2 * (1 - 2 * 0.9) / math.sqrt(m * 0.09) * spread
+    assert abs(found.lower - (moved - 1.645 * spread)) < 0.003 * spread
+    assert abs(found.upper - (moved + 1.645 * spread)) < 0.003 * spread
+    mean = batchpi.mean(scores, m, 0.1, limits=(0, n), ordering="rank_sum", exact=False)
+    # uniform scores on their own grid: the sum of ranks is the sum of scores
+    half_width = 1.645 * n / math.sqrt(12 * m)
+    assert abs(mean.upper - (n / 2 + half_width)) < 0.02 * half_width + 2
+
+
+@pytest.mark.parametrize(
+    ("call", "id", "word"),
+    [
+        (lambda: batchpi.mean([1, 2], 0), "AK-BP-001", "m:"),
+        (lambda: batchpi.mean([1, 2], 2.5), "AK-BP-001", "m:"),
+        (lambda: batchpi.rank_bounds(0, 3, 1, 0.1), "AK-BP-001", "n:"),
+        (lambda: batchpi.order_statistic([1, 2], 3, 4), "AK-BP-002", "zeta"),
+        (lambda: batchpi.mean([1, 2], 2, 0), "AK-BP-003", "alpha"),
+        (lambda: batchpi.mean([1, 2], 2, math.nan), "AK-BP-003", "alpha"),
+        (lambda: batchpi.mean([1, 2], 2, "x"), "AK-BP-003", "alpha"),
+        (lambda: batchpi.pac_threshold([1, 2], 2, 1), "AK-BP-004", "delta"),
+        (lambda: batchpi.order_statistic([1, 2], 3, quantile=0), "AK-BP-005", "quantile"),
+        (lambda: batchpi.mean([1, 2], 2, side="both"), "AK-BP-006", "side"),
+        (lambda: batchpi.mean([1, 2], 2, ordering="best"), "AK-BP-006", "ordering"),
+        (lambda: batchpi.order_statistic([1, 2], 2, 1, tails="fat"), "AK-BP-006", "tails"),
+        (lambda: batchpi.compose([1, 2], 2, 0.1, "median"), "AK-BP-006", "combine"),
+        (lambda: batchpi.mean([1, 2], 2, limits=(3, 1)), "AK-BP-007", "limits"),
+        (lambda: batchpi.mean([1, 2], 2, limits=(0,)), "AK-BP-007", "limits"),
+        (lambda: batchpi.mean([], 2), "AK-BP-008", "scores"),
+        (lambda: batchpi.mean(["a"], 2), "AK-BP-008", "scores"),
+        (lambda: batchpi.mean([1, math.nan], 2), "AK-BP-009", "scores[1]"),
+        (lambda: batchpi.mean([[1, 2], [3, 9]], 2, limits=(0, 5)), "AK-BP-009", "scores[1, 1]"),
+        (lambda: batchpi.mean([1, 2], 2, reference=[1, 2]), "AK-BP-010", "reference"),
+        (lambda: batchpi.mean([1, 2], 2, reference=[1, INF]), "AK-BP-010", "reference"),
+        (lambda: batchpi.mean([1, 2], 2, seed=-1), "AK-BP-011", "seed"),
+        (lambda: batchpi.order_statistics([1, 2], 3, (2, 2)), "AK-BP-035", "zetas"),
+        (lambda: batchpi.compose([-1, 2], 2, 0.1, "product"), "AK-BP-036", "scores"),
+        (lambda: batchpi.mean([1, 2], 2, ordering="shape"), "AK-BP-037", "reference"),
+        (lambda: batchpi.compose([1, 2], 2, 0.1, "lp", p=0.5), "AK-BP-038", "p:"),
+        (lambda: batchpi.compose([1, 2], 2, 0.1, "weighted", weights=[1, -1]), "AK-BP-039", "weights"),
+        (lambda: batchpi.compose([1, 2], 2, 0.1, "trimmed_mean", share=0.5), "AK-BP-040", "share"),
+        (lambda: batchpi.order_statistic([1, 2], 3, 1, 0.5), "AK-BP-041", "zeta"),
+    ],
+)
+def test_bad_arguments_are_named(call, id, word):
+    with pytest.raises(InputError) as caught:
+        call()
+    assert caught.value.id == id, str(caught.value)
+    assert str(caught.value).startswith(word)
+    assert "\n" not in str(caught.value)
