@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "auditkit"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = ("torch", "opacus", "sklearn", "scipy", "matplotlib", "cupy", "dask", "ray")
+# Modules that subclass a library's classes, loaded only by name: what they may import at their top.
+SUBCLASSES = {"auditkit.batchpi.estimators": {"sklearn"}}
 ERROR_ID = re.compile(r"\bAK-[A-Z]{2}-\d{3}\b")
 
 
@@ -122,7 +124,8 @@ def test_public_names_have_docstrings(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=module_name)
 def test_heavy_libraries_are_imported_inside_functions(path):
-    assert uses(imports(tree(path), inside_functions=False), *HEAVY) == set()
+    heavy = set(HEAVY) - SUBCLASSES.get(module_name(path), set())
+    assert uses(imports(tree(path), inside_functions=False), *heavy) == set()
 
 
 # Each layer and what it must never import, wherever in the file: down once, up once.

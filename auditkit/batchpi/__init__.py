@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from auditkit.batchpi.estimators import BatchPredictor
     from auditkit.batchpi.functions import compose, mean, required_n
     from auditkit.batchpi.quantiles import Band, band, order_statistic, order_statistics
     from auditkit.batchpi.ranks import rank_bounds
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
+    "BatchPredictor": "estimators",
     "BatchSet": "results",
     "RankBounds": "results",
     "Band": "quantiles",
@@ -53,6 +55,7 @@ _HOME = {
 
 __all__ = [
     "Band",
+    "BatchPredictor",
     "BatchSet",
     "RankBounds",
     "Selection",
