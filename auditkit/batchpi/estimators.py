@@ -389,7 +389,7 @@ class BatchPredictor(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         read_share(delta, "delta")
         if is_classifier(self.estimator_):
-            rarity = 1.0 - np.asarray(self.estimator_.predict_proba(X), dtype=np.float64)
+            rarity = 1.0 - self._probabilities(X)
             found = pac_threshold(self.scores_, len(rarity), delta, self._alpha(alpha))
             return LabelSets(rarity <= found.upper, found)
         mu = _predictions(self.estimator_, X)
@@ -453,16 +453,24 @@ class BatchPredictor(BaseEstimator):  # type: ignore[misc]
 
     def _calibrate_regressor(self, X: Any, y: Any) -> None:
         mu, known = _predictions(self.estimator_, X), np.asarray(y, dtype=np.float64)
-        self.scores_ = np.sort(known - mu)
+        with np.errstate(over="ignore"):
+            self.scores_ = np.sort(known - mu)
         # y - mu itself, unrounded, lies between the two
         self._lower_scores, self._upper_scores = np.sort(_down(known, -mu)), np.sort(_up(known, -mu))
 
     def _calibrate_classifier(self, X: Any, y: Any) -> None:
-        likely = np.asarray(self.estimator_.predict_proba(X), dtype=np.float64)
+        likely = self._probabilities(X)
         match = np.asarray(y)[:, None] == np.asarray(self.classes_)[None, :]
         scores = np.where(match.any(axis=1), 1.0 - np.where(match, likely, 0.0).sum(axis=1), math.inf)
         self.scores_ = read_scores(scores, "1 - predict_proba")
         self.n_correct_ = int((np.asarray(self.estimator_.predict(X)) == np.asarray(y)).sum())
+
+    def _probabilities(self, X: Any) -> Floats:
+        found, labels = np.asarray(self.estimator_.predict_proba(X)), len(getattr(self, "classes_", ()))
+        if found.ndim != 2 or found.shape[1] != labels or not np.isfinite(found).all():
+            wanted = "one that predicts a finite probability a row and a label of its classes_"
+            refuse("estimator", wanted, f"{found.dtype} of shape {found.shape}", id="AK-BP-051")
+        return np.asarray(found, dtype=np.float64)
 
     def _of_regressor(self, method: str, X: Any) -> Floats:
         check_is_fitted(self)
@@ -532,11 +540,13 @@ def _predictions(estimator: Any, X: Any) -> Floats:
 
 def _up(a: Floats, b: Floats) -> Floats:
     """a + b, rounded to the least double at or above the exact sum."""
-    total = np.asarray(a + b)
-    with np.errstate(invalid="ignore"):  # infinite terms: their sums are exact
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite terms: their sums are exact
+        total = np.asarray(a + b)
         part = total - a
         lost = (a - (total - part)) + (b - part)
-    return np.where(np.isfinite(total) & ~(lost <= 0), np.nextafter(total, math.inf), total)
+    above = np.where(np.isfinite(total) & ~(lost <= 0), np.nextafter(total, math.inf), total)
+    beyond = np.isneginf(total) & np.isfinite(a) & np.isfinite(b)
+    return np.where(beyond, -np.finfo(np.float64).max, above)
 
 
 def _down(a: Floats, b: Floats) -> Floats:
