@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.cluster import KMeans
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -19,10 +19,10 @@ from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import check_estimator
 
 from auditkit import InputError
-from auditkit.batchpi import BatchPredictor
+from auditkit.batchpi import BatchPredictor, count, mean, order_statistics, pac_threshold
 from auditkit.batchpi.estimators import _down, _up, largest_paired
 
-N, M, ALPHA, REPEATS = 60, 5, 0.2, 300
+N, M, ALPHA, REPEATS = 60, 5, 0.2, 200
 
 
 def line(rng, n):
@@ -75,9 +75,11 @@ def test_sums_are_rounded_outward_by_no_more_than_needed():
     rng = np.random.default_rng(3)
     a, b = rng.normal(size=(2, 500)) * 10.0 ** rng.integers(-20, 20, size=(2, 500))
     a[:3], b[:3] = 1.0, [2.0, math.inf, -math.inf]
+    a[3], b[3] = -1e308, -1e308
     ups, downs = _up(a, b), _down(a, b)
     assert ups[:3].tolist() == downs[:3].tolist() == [3.0, math.inf, -math.inf]
-    for x, y, up, down in zip(a[3:], b[3:], ups[3:], downs[3:], strict=True):
+    assert (ups[3], downs[3]) == (-np.finfo(float).max, -math.inf)
+    for x, y, up, down in zip(a[4:], b[4:], ups[4:], downs[4:], strict=True):
         exact = Fraction(float(x)) + Fraction(float(y))
         assert Fraction(float(down)) <= exact <= Fraction(float(up))
         assert up in (down, np.nextafter(down, math.inf))
@@ -121,6 +123,54 @@ def test_label_sets_and_errors_hold_as_often_as_promised(classifier):
         errors += (model.predict(new) != truth).sum() <= model.predict_errors(new)
     slack = 4 * math.sqrt(ALPHA * (1 - ALPHA) / REPEATS)
     assert min(sets, errors) / REPEATS >= 1 - ALPHA - slack
+
+
+@pytest.mark.parametrize("side", ["two", "upper", "lower"])
+@pytest.mark.parametrize("quantile", [0.2, 0.5, 0.8, 1])
+def test_a_quantile_is_the_extreme_over_all_pairings_within_a_band(regressor, quantile, side):
+    rng = np.random.default_rng(14)
+    X, y = line(rng, 2 * N)
+    new, m, level = 0.3 * rng.normal(size=(M, 2)), M, ALPHA / 2 if side == "two" else ALPHA
+    model = BatchPredictor(regressor, alpha=ALPHA).fit(X, y)
+    found = model.predict_quantile(new, quantile, side=side)
+    mu, zeta = model.predict(new), math.ceil(quantile * m)
+    for one in ("upper", "lower"):
+        value = getattr(found, one)
+        if side not in ("two", one):
+            assert abs(value) == math.inf
+            continue
+        chosen = range(zeta, m + 1) if one == "upper" else range(1, zeta + 1)
+        limits = [getattr(each, one) for each in order_statistics(model.scores_, m, chosen, level, side=one)]
+        # residuals that the band leaves free are so far off that they cannot be the zeta-th outcome
+        free = [-1e6] * (zeta - 1) + limits if one == "upper" else limits + [1e6] * (m - zeta)
+        outcomes = [np.sort(mu + list(order))[zeta - 1] for order in itertools.permutations(free)]
+        assert value == pytest.approx(max(outcomes) if one == "upper" else min(outcomes), rel=1e-9)
+    assert 1 - ALPHA <= found.event_probability < 1
+
+
+def test_the_other_sets_are_those_of_the_scores(regressor, classifier):
+    rng = np.random.default_rng(15)
+    X, y = line(rng, N)
+    model, new = BatchPredictor(regressor, alpha=ALPHA).fit(X, y), X[:M] / 2
+    for ordering in ("rank_sum", "partition"):
+        scores = mean(model.scores_, M, ALPHA, ordering=ordering, seed=1, limits=(-9, 9))
+        found = model.predict_mean(new, ordering=ordering, seed=1, limits=(-9, 9))
+        centre = model.predict(new).mean()
+        assert (found.lower, found.upper) == pytest.approx((scores.lower + centre, scores.upper + centre))
+        assert found.event_probability == scores.event_probability
+    lower, upper, _ = model.predict_sets(new, 0.2, alpha=0.3)
+    width = pac_threshold(np.abs(model.scores_), M, 0.2, 0.3).upper
+    assert np.stack([lower, upper]) == pytest.approx(model.predict(new) + np.array([[-width], [width]]))
+
+    X, y = labelled(rng, N)
+    model = BatchPredictor(classifier, alpha=ALPHA).fit(X, y)
+    scores = 1 - classifier.predict_proba(X)[np.arange(N), y - 3]
+    threshold = pac_threshold(scores, N, 0.2, ALPHA).upper
+    member, _ = model.predict_sets(X, 0.2)
+    assert np.array_equal(member, 1 - classifier.predict_proba(X) <= threshold)
+    assert member[np.flatnonzero(scores == threshold), y[scores == threshold] - 3].all()
+    right = int((classifier.predict(X) == y).sum())
+    assert model.predict_errors(new) == count(right, N, M, ALPHA)
 
 
 def test_a_quantile_of_equal_predictions_is_that_of_the_residuals(regressor):
@@ -196,6 +246,18 @@ class Silent(RegressorMixin, BaseEstimator):
         return np.full(len(X), math.nan)
 
 
+class Undecided(ClassifierMixin, BaseEstimator):
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.classes_[0])
+
+    def predict_proba(self, X):
+        return np.full((len(X), len(self.classes_)), math.nan)
+
+
 def test_bad_input_is_refused_by_name(regressor, classifier):
     X, y = line(np.random.default_rng(13), N)
     labels = (y > 0).astype(int) + 3
@@ -203,6 +265,7 @@ def test_bad_input_is_refused_by_name(regressor, classifier):
     for id, words, call in (
         ("AK-BP-050", "X: must be at least 2", lambda: BatchPredictor(LinearRegression()).fit(X[:1], y[:1])),
         ("AK-BP-051", "estimator: must be one that", lambda: BatchPredictor(Silent()).fit(X, y)),
+        ("AK-BP-051", "finite probability", lambda: BatchPredictor(Undecided()).fit(X, labels)),
         ("AK-BP-052", "predict_mean: must be asked of a reg", lambda: labelling.predict_mean(X)),
         ("AK-BP-052", "predict_quantile: must be asked", lambda: labelling.predict_quantile(X, 0.5)),
         ("AK-BP-052", "predict_errors: must be asked of a cl", lambda: ready.predict_errors(X)),

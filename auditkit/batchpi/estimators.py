@@ -79,8 +79,10 @@ class BatchPredictor(BaseEstimator):  # type: ignore[misc]
     """Prediction sets for a batch of unseen points from a fitted regressor or classifier and calibration data.
 
     Calibration points and the batch have to be exchangeable, and the estimator must not have seen the calibration
-    data: neither for fitting nor for choosing features, hyperparameters or a stopping time. Then every set holds with
-    probability at least 1 - alpha, over calibration data and batch together, whatever the estimator is.
+    data: neither for fitting nor for choosing features, hyperparameters or a stopping time. Its prediction for a row
+    must not depend on the other rows it is given. Then every set holds with probability at least 1 - alpha, over
+    calibration data and batch together, whatever the estimator is. Several sets hold at once with probability at least
+    1 - the sum of their alphas.
 
     Parameters
     ----------
@@ -328,16 +330,7 @@ class BatchPredictor(BaseEstimator):  # type: ignore[misc]
         zeta, known = read_quantile(quantile, m), read_limits(limits)
         read_scores(self.scores_, limits=known)
         level = 1 - (asked / 2 if side == "two" else asked)
-        lower, upper, missed = -math.inf, math.inf, Fraction(0)
-        if side != "lower":
-            ends = np.append(self._upper_scores, math.nextafter(known[1], math.inf))
-            _, ranks, reached = band_ranks(self.n_calibration_, m, level, "upper", tuple(range(zeta, m + 1)))
-            upper, missed = largest_paired(mu[zeta - 1 :], ends[ranks - 1]), missed + 1 - Fraction(reached)
-        if side != "upper":
-            ends = np.append(math.nextafter(known[0], -math.inf), self._lower_scores)
-            ranks, _, reached = band_ranks(self.n_calibration_, m, level, "lower", tuple(range(1, zeta + 1)))
-            lower = 0.0 - largest_paired(-mu[:zeta][::-1], -ends[ranks - 1][::-1])
-            missed += 1 - Fraction(reached)
+        lower, upper, missed = self._paired_ends(mu, zeta, level, side, known)
         finite = all(
             math.isfinite(end) for end, other in ((upper, "lower"), (lower, "upper")) if side != other
         )
@@ -389,7 +382,7 @@ class BatchPredictor(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         read_share(delta, "delta")
         if is_classifier(self.estimator_):
-            rarity = 1.0 - np.asarray(self.estimator_.predict_proba(X), dtype=np.float64)
+            rarity = 1.0 - self._probabilities(X)
             found = pac_threshold(self.scores_, len(rarity), delta, self._alpha(alpha))
             return LabelSets(rarity <= found.upper, found)
         mu = _predictions(self.estimator_, X)
@@ -453,16 +446,42 @@ class BatchPredictor(BaseEstimator):  # type: ignore[misc]
 
     def _calibrate_regressor(self, X: Any, y: Any) -> None:
         mu, known = _predictions(self.estimator_, X), np.asarray(y, dtype=np.float64)
-        self.scores_ = np.sort(known - mu)
+        with np.errstate(over="ignore"):
+            self.scores_ = np.sort(known - mu)
         # y - mu itself, unrounded, lies between the two
         self._lower_scores, self._upper_scores = np.sort(_down(known, -mu)), np.sort(_up(known, -mu))
 
     def _calibrate_classifier(self, X: Any, y: Any) -> None:
-        likely = np.asarray(self.estimator_.predict_proba(X), dtype=np.float64)
+        likely = self._probabilities(X)
         match = np.asarray(y)[:, None] == np.asarray(self.classes_)[None, :]
         scores = np.where(match.any(axis=1), 1.0 - np.where(match, likely, 0.0).sum(axis=1), math.inf)
         self.scores_ = read_scores(scores, "1 - predict_proba")
         self.n_correct_ = int((np.asarray(self.estimator_.predict(X)) == np.asarray(y)).sum())
+
+    def _paired_ends(
+        self, mu: Floats, zeta: int, level: Fraction, side: Side, limits: tuple[float, float]
+    ) -> tuple[float, float, Fraction]:
+        """Both ends of the zeta-th smallest outcome, and how likely at most either of their bands fails."""
+        n, m = self.n_calibration_, len(mu)
+        lower, upper, missed = -math.inf, math.inf, Fraction(0)
+        if side != "lower":
+            ends = np.append(self._upper_scores, math.nextafter(limits[1], math.inf))
+            _, ranks, reached = band_ranks(n, m, level, "upper", tuple(range(zeta, m + 1)))
+            upper = largest_paired(mu[zeta - 1 :], ends[ranks - 1])
+            missed += 1 - Fraction(reached)
+        if side != "upper":  # the same on negated predictions and residuals
+            ends = np.append(math.nextafter(limits[0], -math.inf), self._lower_scores)
+            ranks, _, reached = band_ranks(n, m, level, "lower", tuple(range(1, zeta + 1)))
+            lower = 0.0 - largest_paired(-mu[:zeta][::-1], -ends[ranks - 1][::-1])
+            missed += 1 - Fraction(reached)
+        return lower, upper, missed
+
+    def _probabilities(self, X: Any) -> Floats:
+        found, labels = np.asarray(self.estimator_.predict_proba(X)), len(getattr(self, "classes_", ()))
+        if found.ndim != 2 or found.shape[1] != labels or not np.isfinite(found).all():
+            wanted = "one that predicts a finite probability a row and a label of its classes_"
+            refuse("estimator", wanted, f"{found.dtype} of shape {found.shape}", id="AK-BP-051")
+        return np.asarray(found, dtype=np.float64)
 
     def _of_regressor(self, method: str, X: Any) -> Floats:
         check_is_fitted(self)
@@ -532,11 +551,13 @@ def _predictions(estimator: Any, X: Any) -> Floats:
 
 def _up(a: Floats, b: Floats) -> Floats:
     """a + b, rounded to the least double at or above the exact sum."""
-    total = np.asarray(a + b)
-    with np.errstate(invalid="ignore"):  # infinite terms: their sums are exact
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite terms: their sums are exact
+        total = np.asarray(a + b)
         part = total - a
         lost = (a - (total - part)) + (b - part)
-    return np.where(np.isfinite(total) & ~(lost <= 0), np.nextafter(total, math.inf), total)
+    above = np.where(np.isfinite(total) & ~(lost <= 0), np.nextafter(total, math.inf), total)
+    beyond = np.isneginf(total) & np.isfinite(a) & np.isfinite(b)
+    return np.where(beyond, -np.finfo(np.float64).max, above)
 
 
 def _down(a: Floats, b: Floats) -> Floats:
