@@ -185,7 +185,7 @@ def _batch_mean(scores: list[float], m: int, high: float) -> Callable[[], float]
         from auditkit import batchpi
 
         limits = (-math.inf, high)
-        found = batchpi.mean(scores, m, "1/5", limits=limits, ordering="rank_sum", side="upper")
+        found = batchpi.mean(scores, m, 0.2, limits=limits, ordering="rank_sum", side="upper")
         return float(found.upper)
 
     return compute

@@ -270,6 +270,24 @@ def test_auto_looks_at_sizes_limits_and_reference_only():
         assert told.ordering == "shape"
 
 
+def test_a_reference_of_few_values_is_no_guide_to_the_shape():
+    rng = np.random.default_rng(8)
+    few = (rng.random(99) < 0.3).astype(float)
+    found = batchpi.mean(rng.random(40), 10, 0.1, limits=(0, 1), side="upper", reference=few)
+    assert found.ordering == "band"
+
+
+def test_one_seed_groups_every_sample_anew():
+    """With one permutation for all samples of a seed, coverage would be that of fixed groups of ranks."""
+    rng = np.random.default_rng(9)
+    ranks = []
+    for _ in range(30):
+        scores = rng.permutation(100.0 + np.arange(100.0) / 7 + rng.random() / 100)
+        upper = batchpi.mean(scores, 5, 0.1, side="upper", ordering="partition", seed=1).upper
+        ranks.append(round((upper - scores.min()) * 35))
+    assert len(set(ranks)) > 20  # sums of ranks of the chosen group
+
+
 def test_comparing_changes_no_answer_and_lists_every_way():
     scores = np.random.default_rng(7).beta(2, 5, 60)
     plain, compared = (batchpi.mean(scores, 12, 0.2, limits=(0, 1), seed=3, compare=c) for c in (False, True))

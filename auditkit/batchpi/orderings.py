@@ -7,6 +7,7 @@ Source: Lee, Tchetgen Tchetgen, Dobriban (arXiv 2409.13990); docs/theory/batch-s
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,6 +24,8 @@ from auditkit.batchpi.ranks import band_ranks, upper_rank
 Floats = NDArray[np.float64]
 
 ORDERINGS = ("rank_sum", "shape", "sum_max", "band", "partition")
+DISTINCT = 32
+"""Least number of distinct reference values with which `auto` takes the shape ordering (docs/explain/batches.md)."""
 BAND_CELLS = 10**8
 """Largest n m for which `auto` takes the band: a second or two."""
 LEVELS = 4096
@@ -113,13 +116,14 @@ def choose(problem: Problem) -> str:
     """The ordering of ``auto``: by n, m, level, limits and whether a reference is given, never by scores.
 
     Groups of the calibration scores are themselves batches, so partitioning gives the tightest bounds wherever
-    there are enough groups for a finite one. Below that a reference sample tells the shape of the scores; without
-    one the band loses little on evenly spread scores and gains much on all others, and the rank sum stands in where a
-    band would take minutes; without a limit on the scores only excluding the largest ranks can be finite.
+    there are enough groups for a finite one. Below that a reference sample tells the shape of the scores, unless it
+    holds so few values that whole runs of ranks weigh the same. Without one the band loses little on evenly spread
+    scores and gains much on all others, and the rank sum stands in where a band would take minutes. Without a limit
+    on the scores only excluding the largest ranks can be finite.
     """
     if problem.n // problem.m >= least_groups(problem.level):
         return "partition"
-    if problem.reference is not None:
+    if problem.reference is not None and np.unique(problem.reference).size >= DISTINCT:
         return "shape"
     if math.isinf(problem.high):
         return "sum_max"
@@ -177,10 +181,21 @@ def _partition(problem: Problem) -> Bound:
     index = math.ceil(problem.level * (groups + 1))
     if index > groups:
         return _without_bound(problem, "partition", problem.m * least_groups(problem.level))
-    order = np.random.default_rng([problem.seed, 1]).permutation(problem.n)[: groups * problem.m]
-    batches = problem.scores[:, order].reshape(len(problem.scores), groups, problem.m)
+    orders = np.array([_random_order(row, problem.seed)[: groups * problem.m] for row in problem.scores])
+    batches = np.take_along_axis(problem.scores, orders, axis=1).reshape(len(orders), groups, problem.m)
     values = np.sort(problem.functional.of_batches(batches), axis=-1)[:, index - 1]
     return Bound(values, float(Fraction(index, groups + 1)), "partition", index, _infinite_scores(values))
+
+
+def _random_order(row: Floats, seed: int) -> NDArray[np.int64]:
+    """A permutation drawn from the seed and a hash of the sorted scores.
+
+    Scores are sorted so that their order does not matter. With the seed alone the same ranks would form a group in
+    every sample, and the coverage of one seed over many samples would be that of these groups.
+    """
+    digest = hashlib.blake2b((row + 0.0).tobytes(), digest_size=16).digest()
+    words = np.frombuffer(digest, dtype="<u4").tolist()
+    return np.random.default_rng([seed, 1, *words]).permutation(len(row))
 
 
 def _shape(problem: Problem) -> Bound:
