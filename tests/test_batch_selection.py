@@ -66,6 +66,13 @@ def test_the_ends_of_a_selection():
     assert parsed["figures"]["discoveries"]["threshold"]
 
 
+def test_nulls_of_merit_minus_infinity_are_never_selected_by_a_threshold():
+    # they look like successes to the ranks, and selecting them all would make three false claims
+    found = batchpi.select([-math.inf] * 30, [True] * 30, [-math.inf] * 3, 0, 0.1)
+    assert found.threshold == -math.inf
+    assert found.selected == 0
+
+
 def test_a_report_of_thresholds_offers_the_largest_selection_of_a_share():
     rng = np.random.default_rng(0)
     null, merits = rng.random(400) < 0.6, rng.normal(size=400)
