@@ -66,6 +66,24 @@ def test_the_ends_of_a_selection():
     assert parsed["figures"]["discoveries"]["threshold"]
 
 
+def test_nulls_of_merit_minus_infinity_are_never_selected_by_a_threshold():
+    # they look like successes to the ranks, and selecting them all would make three false claims
+    found = batchpi.select([-math.inf] * 30, [True] * 30, [-math.inf] * 3, 0, 0.1)
+    assert found.threshold == -math.inf
+    assert found.selected == 0
+
+
+def test_a_report_counts_the_limits_of_the_band_above_each_threshold():
+    rng = np.random.default_rng(11)
+    merits, null, candidates = rng.normal(size=60), rng.random(60) < 0.7, rng.normal(size=8)
+    report = batchpi.selection_report(merits, null, candidates, 0.2)
+    limits, coverage = batchpi.band(np.where(null, merits, -math.inf), 8, 0.2, side="upper")[1:]
+    assert report.coverage == coverage
+    for cut, selected, most in zip(report.threshold, report.selected, report.false_at_most, strict=True):
+        assert selected == (candidates > cut).sum()
+        assert most == min(selected, (limits > cut).sum())
+
+
 def test_a_report_of_thresholds_offers_the_largest_selection_of_a_share():
     rng = np.random.default_rng(0)
     null, merits = rng.random(400) < 0.6, rng.normal(size=400)

@@ -61,10 +61,16 @@ def read_decimal(value: Any) -> Fraction | None:
         if isinstance(value, int | Fraction):
             return Fraction(value)
         if isinstance(value, float | Decimal | str):
-            return Fraction(str(value))
-    except (ValueError, ZeroDivisionError, OverflowError):
+            text = str(value)
+            # a decimal beyond the doubles would be spelled out digit by digit
+            return Fraction(text) if "/" in text or _in_range(Decimal(text)) else None
+    except (ArithmeticError, ValueError):
         return None
     return None
+
+
+def _in_range(value: Decimal) -> bool:
+    return value.is_finite() and abs(value.adjusted()) < 400
 
 
 def read_alpha(value: Any, what: str = "alpha") -> Fraction:
@@ -98,7 +104,7 @@ def read_side(value: Any) -> Side:
 
 def read_choice(value: Any, choices: Sequence[str], what: str) -> str:
     """One of the named choices (AK-BP-006)."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         refuse(what, f"one of {', '.join(choices)}", repr(value), id="AK-BP-006")
     return str(value)
 

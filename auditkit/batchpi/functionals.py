@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Protocol
 
 import numpy as np
@@ -154,5 +155,16 @@ def _sum_up(row: Floats) -> float:
     if np.isneginf(row).any():
         return -math.inf
     numbers = row.tolist()
-    nearest = math.fsum(numbers)
-    return math.nextafter(nearest, math.inf) if math.fsum([*numbers, -nearest]) > 0 else nearest
+    try:
+        nearest = math.fsum(numbers)
+        return math.nextafter(nearest, math.inf) if math.fsum([*numbers, -nearest]) > 0 else nearest
+    except OverflowError:  # of a partial sum: the total decides
+        return _float_up(sum(map(Fraction, numbers), Fraction(0)))
+
+
+def _float_up(exact: Fraction) -> float:
+    largest = np.finfo(np.float64).max
+    if abs(exact) > Fraction(float(largest)):
+        return math.inf if exact > 0 else -float(largest)
+    nearest = float(exact)
+    return math.nextafter(nearest, math.inf) if Fraction(nearest) < exact else nearest

@@ -163,7 +163,7 @@ def compose(
     steps, q the total of ranks; what would take hours is refused. A callable's own rounding is not bounded.
     Source: arXiv 2409.13990, section 2 (compositional functions).
     """
-    if combine in EXTREMES:
+    if isinstance(combine, str) and combine in EXTREMES:
         zeta = read_count(m, "m") if combine == "max" else 1
         return order_statistic(scores, m, zeta=zeta, alpha=alpha, side=side, limits=limits)
     rows, known = _read(scores, limits)
@@ -172,7 +172,8 @@ def compose(
         if float(rows.min()) < 0:
             refuse("scores", f"at least 0 for {combine}", f"{rows.min():g}", id="AK-BP-036")
     sample = None if reference is None else read_reference(reference, scores)
-    finite = [np.abs(values[np.isfinite(values)]) for values in (rows, np.array(known))]
+    # the largest, not the largest in size: exponentials of scores far below 0 must not all vanish
+    finite = [values[np.isfinite(values)] for values in (rows, np.array(known))]
     largest = max((float(values.max()) for values in finite if values.size), default=0.0)
     asked = _Asked.of(m, alpha, ordering=ordering, side=side, seed=seed, exact=True)
     transform = transform_of(

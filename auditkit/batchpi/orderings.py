@@ -222,8 +222,13 @@ def _shape(problem: Problem) -> Bound:
 
 def shape_levels(reference: Floats, n: int, high: float) -> NDArray[np.int64]:
     """Levels 0 to `LEVELS` of the ranks 1 to n + 1, non-decreasing, 0 for the first: rounded reference quantiles."""
-    quantiles = np.quantile(reference, np.arange(1, n + 1) / (n + 1))
-    last = max(high, float(quantiles[-1])) if math.isfinite(high) else float(quantiles[-1])
+    # transformed references may be infinite; a quarter of the range leaves room for differences, and shares unchanged
+    finite = reference[np.isfinite(reference)]
+    if not finite.size:
+        return np.zeros(n + 1, dtype=np.int64)
+    quarter = np.clip(reference, finite.min(), finite.max()) / 4
+    quantiles = np.quantile(quarter, np.arange(1, n + 1) / (n + 1))
+    last = max(high / 4, float(quantiles[-1])) if math.isfinite(high) else float(quantiles[-1])
     weights = np.append(quantiles, last)
     spread = weights[-1] - weights[0]
     if not spread > 0:

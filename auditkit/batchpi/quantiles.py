@@ -145,9 +145,10 @@ def order_statistics(
     started = time.perf_counter()
     m = read_count(m, "m")
     asked = _Asked.of(scores, m, alpha, side, limits)
-    wanted = [read_zeta(zeta, m, f"zetas[{i}]") for i, zeta in enumerate(zetas)]
+    given = list(zetas) if np.ndim(zetas) == 1 else []
+    wanted = [read_zeta(zeta, m, f"zetas[{i}]") for i, zeta in enumerate(given)]
     if not wanted or len(set(wanted)) != len(wanted):
-        refuse("zetas", "one order statistic or more, each once", list(zetas), id="AK-BP-035")
+        refuse("zetas", "one order statistic or more, each once", zetas, id="AK-BP-035")
     ascending = tuple(sorted(wanted))
     lows, ups, probability = band_ranks(asked.n, m, 1 - asked.alpha, asked.side, ascending)
     found = {}

@@ -41,7 +41,7 @@ class Selection(Result):
     ----------
     mask : ndarray of bool, shape (m,)
     threshold : float
-        Selected are the candidates strictly above it; +inf selects none, -inf all.
+        Selected are the candidates strictly above it, or all where `eta` is m; +inf selects none.
     eta : int
         With probability at least 1 - alpha at most this many selected candidates fail the wish.
     alpha : float
@@ -238,7 +238,8 @@ def select(
         rank, probability = upper_rank(n, m, m - allowed, level)
         threshold = math.inf if rank == n + 1 else float(_null_scores(merits, null)[rank - 1])
     return Selection(
-        mask=candidates >= threshold if threshold == -math.inf else candidates > threshold,
+        # strict even at -inf: a null of merit -inf cannot be told from a success, so only eta = m selects it
+        mask=np.ones(m, dtype=np.bool_) if allowed == m else candidates > threshold,
         threshold=threshold,
         eta=allowed,
         alpha=float(1 - level),

@@ -104,12 +104,12 @@ def transform_of(
     combine : str or callable
     m : int
     largest : float
-        The largest finite size of a score: sums of powers and exponentials are scaled by it.
+        The largest finite score or limit: sums of powers and exponentials are scaled by it.
     p, share, weights, start
         As in `auditkit.batchpi.compose`.
     """
     if callable(combine):
-        return Transform(Composed(combine, float(start)), identity, identity)
+        return Transform(Composed(combine, _start(start)), identity, identity)
     name = read_choice(combine, (*SUMS, *WEIGHTED, *EXTREMES), "combine")
     if name in WEIGHTED:
         return Transform(Weighted(_weights(name, m, share, weights)), identity, identity)
@@ -121,7 +121,11 @@ def _sum(m: int, largest: float, p: Any) -> Transform:
 
 
 def _lp_norm(m: int, largest: float, p: Any) -> Transform:
-    if isinstance(p, bool) or not isinstance(p, int | float) or not 1 <= p < math.inf:
+    if (
+        isinstance(p, bool)
+        or not isinstance(p, int | float | np.integer | np.floating)
+        or not 1 <= p < math.inf
+    ):
         refuse("p", "a finite number of at least 1", repr(p), id="AK-BP-038")
     scale = largest or 1.0
 
@@ -172,6 +176,16 @@ def _weights(name: str, m: int, share: Any, weights: Any) -> tuple[float, ...]:
     if kept < 1:
         refuse("share", f"small enough to leave one of {m} points", repr(share), id="AK-BP-040")
     return (0.0,) * part + (1.0 / kept,) * kept + (0.0,) * part
+
+
+def _start(value: Any) -> float:
+    try:
+        start = float(value)
+    except (TypeError, ValueError):
+        start = math.nan
+    if math.isnan(start):
+        refuse("start", "a number", repr(value), id="AK-BP-048")
+    return start
 
 
 def _given_weights(m: int, weights: Any) -> tuple[float, ...]:
