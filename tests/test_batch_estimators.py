@@ -153,10 +153,15 @@ def test_the_other_sets_are_those_of_the_scores(regressor, classifier):
     X, y = line(rng, N)
     model, new = BatchPredictor(regressor, alpha=ALPHA).fit(X, y), X[:M] / 2
     for ordering in ("rank_sum", "partition"):
-        scores = mean(model.scores_, M, ALPHA, ordering=ordering, seed=1, limits=(-9, 9))
+        # residuals rounded down for the lower end and up for the upper one: groups are drawn for each
+        rounded = np.stack([model._lower_scores, model._upper_scores])
+        scores = mean(rounded, M, ALPHA, ordering=ordering, seed=1, limits=(-9, 9))
+        np.testing.assert_allclose(rounded, [model.scores_] * 2, rtol=1e-14)
         found = model.predict_mean(new, ordering=ordering, seed=1, limits=(-9, 9))
         centre = model.predict(new).mean()
-        assert (found.lower, found.upper) == pytest.approx((scores.lower + centre, scores.upper + centre))
+        assert (found.lower, found.upper) == pytest.approx(
+            (scores.lower[0] + centre, scores.upper[1] + centre)
+        )
         assert found.event_probability == scores.event_probability
     lower, upper, _ = model.predict_sets(new, 0.2, alpha=0.3)
     width = pac_threshold(np.abs(model.scores_), M, 0.2, 0.3).upper

@@ -177,6 +177,15 @@ def test_worked_examples_of_the_mean(scores, m, alpha, limits, upper, lower):
         assert getattr(found, side) == end
 
 
+def test_a_callable_that_falls_is_refused_whatever_the_ordering():
+    scores = np.linspace(0, 1, 60)
+    for ordering in ("auto", "partition", "band", "rank_sum"):
+        for falling in (lambda k, values, score: values - score, lambda k, values, score: score - values):
+            with pytest.raises(InputError) as caught:
+                batchpi.compose(scores, 3, 0.2, falling, limits=(0, 1), ordering=ordering)
+            assert caught.value.id == "AK-BP-028"
+
+
 def test_worked_examples_of_ranks():
     assert batchpi.order_statistic([1, 2, 3, 4], 1, 1, alpha=0.2, side="upper").upper == 4
     assert batchpi.order_statistic([1, 2, 3, 4], 1, 1, alpha=0.2, side="lower").lower == 1
@@ -439,6 +448,7 @@ def test_large_sizes_are_quick_and_right():
         (lambda: batchpi.compose([1, 2], 2, 0.1, "median"), "AK-BP-006", "combine"),
         (lambda: batchpi.mean([1, 2], 2, limits=(3, 1)), "AK-BP-007", "limits"),
         (lambda: batchpi.mean([1, 2], 2, limits=(0,)), "AK-BP-007", "limits"),
+        (lambda: batchpi.mean([0, 1], 2, limits="01"), "AK-BP-007", "limits"),
         (lambda: batchpi.mean([], 2), "AK-BP-008", "scores"),
         (lambda: batchpi.mean(["a"], 2), "AK-BP-008", "scores"),
         (lambda: batchpi.mean([1, math.nan], 2), "AK-BP-009", "scores[1]"),

@@ -112,7 +112,7 @@ def read_choice(value: Any, choices: Sequence[str], what: str) -> str:
 def read_limits(limits: Any) -> tuple[float, float]:
     """Known limits of every score, (lo, hi) with lo <= hi; infinite where none is known (AK-BP-007)."""
     try:
-        ends = [float(end) for end in limits]
+        ends = [] if isinstance(limits, str) else [float(end) for end in limits]
     except (TypeError, ValueError):
         ends = []
     if len(ends) != 2 or any(math.isnan(end) for end in ends) or ends[0] > ends[1]:

@@ -28,6 +28,7 @@ from auditkit.batchpi._inputs import (
     refuse,
 )
 from auditkit.batchpi.functionals import Step, Sum
+from auditkit.batchpi.maximisation import max_composed
 from auditkit.batchpi.orderings import ORDERINGS, Bound, Problem, least_groups, least_scores, upper_bound
 from auditkit.batchpi.quantiles import NO_LIMITS, order_statistic
 from auditkit.batchpi.ranks import smallest_n_for_rank
@@ -179,12 +180,27 @@ def compose(
     transform = transform_of(
         combine, asked.m, largest=largest, p=p, share=share, weights=weights, start=start
     )
+    if callable(combine):
+        _look_at_step(combine, rows, asked.m, start)
     ends = transform.inner(np.array(known))
     question = _Question.of(asked, transform, transform.inner(rows), (float(ends[0]), float(ends[1])))
     if sample is not None:
         question = question.with_reference(transform.inner(sample))
     name = combine if isinstance(combine, str) else getattr(combine, "__name__", "composition")
     return _answer(question, name.replace("_", " "), compare=compare)
+
+
+def _look_at_step(step: Step, rows: Floats, m: int, start: float) -> None:
+    """Refuse a step that falls on a few of the scores (AK-BP-028): an ordering may never compare its values."""
+    finite = np.unique(rows[np.isfinite(rows)])
+    some = (
+        finite[np.unique(np.linspace(0, finite.size - 1, 12).round().astype(np.int64))]
+        if finite.size
+        else finite
+    )
+    if some.size > 1:
+        points = min(m, 3)
+        max_composed(some, points, points * (len(some) - 1), step, start)
 
 
 def required_n(
