@@ -404,6 +404,18 @@ def test_scores_near_the_end_of_the_doubles_do_not_overflow():
     assert not math.isnan(found.upper)
 
 
+@pytest.mark.parametrize("ordering", ["rank_sum", "band", "partition"])
+def test_the_coverage_curve_reaches_the_level_where_the_set_was_cut(ordering):
+    scores = np.random.default_rng(10).beta(2, 5, 60)
+    found = batchpi.mean(scores, 5, 0.2, limits=(0, 1), side="upper", ordering=ordering, seed=1)
+    curve = found.figures["coverage"]
+    assert (np.diff(curve["probability"]) >= -1e-12).all()
+    assert curve["chosen_probability"] >= curve["level"] == 0.8
+    assert np.interp(curve["chosen"], curve["cut"], curve["probability"]) == pytest.approx(
+        curve["chosen_probability"], abs=0.02 if ordering == "band" else 1e-12
+    )
+
+
 def test_results_are_json_and_have_no_truth_value():
     found = batchpi.mean([1.0, 2.0, 5.0], 2, 0.2)
     parsed = json.loads(found.to_json())

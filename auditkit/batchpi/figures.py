@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from auditkit.batchpi._inputs import Side
 from auditkit.batchpi.orderings import Bound, Problem, least_groups, least_scores
 from auditkit.batchpi.rank_sums import rank_sum_cdf
-from auditkit.batchpi.ranks import rank_cdf, smallest_n_for_rank
+from auditkit.batchpi.ranks import band_curve, rank_cdf, smallest_n_for_rank
 from auditkit.batchpi.results import RankBounds
 
 Floats = NDArray[np.float64]
 POINTS = 120
+BAND_POINTS = 24
+CHEAP_BAND = 10**6
+"""Largest n m of which bands are drawn: about 0.1 s."""
 SIZES = 24
 CHEAP = 10**7
 """Largest n m of which rank-sum probabilities are drawn: the picture must not cost more than the answer."""
@@ -64,16 +67,9 @@ def of_function(problem: Problem, bound: Bound, alpha: Fraction, side: Side) -> 
             "chosen_probability": bound.probability,
         }
     if bound.ordering == "partition" and math.isfinite(bound.cut):
-        groups = n // m
-        cuts = _around(int(bound.cut), 1, groups)
-        found["coverage"] = {
-            "cut_name": "rank among the groups",
-            "cut": cuts,
-            "probability": [cut / (groups + 1) for cut in cuts],
-            "level": float(problem.level),
-            "chosen": int(bound.cut),
-            "chosen_probability": bound.probability,
-        }
+        found["coverage"] = _of_groups(problem, bound)
+    if bound.ordering == "band" and n * m <= CHEAP_BAND:
+        found["coverage"] = _of_band(problem, bound)
     sizes = _sizes(m)
     needed = [
         size * least_groups(problem.level)
@@ -83,6 +79,34 @@ def of_function(problem: Problem, bound: Bound, alpha: Fraction, side: Side) -> 
     ]
     found["finite"] = {"m": sizes, "required_n": needed}
     return found
+
+
+def _of_groups(problem: Problem, bound: Bound) -> dict[str, Any]:
+    groups = problem.n // problem.m
+    cuts = _around(int(bound.cut), 1, groups)
+    return {
+        "cut_name": "rank among the groups",
+        "cut": cuts,
+        "probability": [cut / (groups + 1) for cut in cuts],
+        "level": float(problem.level),
+        "chosen": int(bound.cut),
+        "chosen_probability": bound.probability,
+    }
+
+
+def _of_band(problem: Problem, bound: Bound) -> dict[str, Any]:
+    """The probability that all limits are kept against that of each; the chosen one lies where the former is known."""
+    miss = float(1 - problem.level)
+    levels = (1.0 - np.geomspace(miss, miss / problem.m, BAND_POINTS)).tolist()
+    together = band_curve(problem.n, problem.m, levels)
+    return {
+        "cut_name": "level of each limit by itself",
+        "cut": levels,
+        "probability": together,
+        "level": float(problem.level),
+        "chosen": round(float(np.interp(bound.probability, together, levels)), 5),
+        "chosen_probability": bound.probability,
+    }
 
 
 def of_scores(row: Floats) -> dict[str, list[float]]:

@@ -276,6 +276,16 @@ def _band(n: int, m: int, level: Fraction, side: Side, zetas: tuple[int, ...]) -
     return _frozen(best[0]), _frozen(best[1]), _at_least(probability, level)
 
 
+def band_curve(n: int, m: int, levels: list[float]) -> list[float]:
+    """P(R_j <= k_j for all j), where each k_j alone reaches the same level, for each of `levels`: never falling."""
+    zetas = tuple(range(1, m + 1))
+    found = []
+    for level in levels:
+        limits = _band_limits(n, m, 1.0 - level, "upper", zetas)
+        found.append(band_probability(n, m, *limits))
+    return found
+
+
 def smallest_n_for_rank(m: int, zeta: int, level: Fraction, side: Side) -> int:
     """The least n with `upper_rank` at most n, or for ``lower`` with `lower_rank` at least 2.
 
