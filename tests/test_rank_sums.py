@@ -296,3 +296,31 @@ def test_bad_arguments_are_refused(call, id):
     with pytest.raises(InputError) as caught:
         call()
     assert caught.value.id == id
+
+
+def largest_phi(n, m, low, high):
+    """|phi| at many angles of an interval, from its factors."""
+    angles = np.linspace(low, high, 7)[:, None]
+    i = np.arange(1, m + 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factors = np.sin((n + i) * angles / 2) / np.sin(i * angles / 2) * i / (n + i)
+    return np.nanmax(np.abs(np.prod(factors, axis=1)), initial=0.0)
+
+
+@pytest.mark.parametrize(
+    ("n", "m"), [(2, 1), (3, 3), (7, 3), (12, 12), (40, 2), (40, 10), (50, 50), (300, 7)]
+)
+def test_the_bound_of_the_characteristic_function_is_never_exceeded(n, m):
+    rng = np.random.default_rng([n, m])
+    lows = np.exp(rng.uniform(np.log(0.3 / (n + m)), np.log(np.pi), 400))
+    for low in [*lows, np.pi / 2, 2 * np.pi / 3, np.pi]:
+        high = min(low * rng.choice([1.0, 1.001, 1.05]), np.pi)
+        bound = core.rank_sum_phi_bound(n, m, low, high)
+        assert largest_phi(n, m, low, high) <= bound * (1 + 1e-9), (low, high)
+
+
+def test_the_bound_of_the_characteristic_function_is_worth_having():
+    for n, m in ((200, 40), (1000, 100), (10**5, 1000)):
+        spread = math.sqrt(n * m * (n + m + 1) / 12)
+        for low in np.geomspace(12 / spread, np.pi / 1.01, 40):
+            assert core.rank_sum_phi_bound(n, m, low, 1.01 * low) < 1e-7

@@ -28,6 +28,12 @@ py::tuple weights_of(std::int64_t n, std::int64_t m, double factors, bool full, 
   return py::make_tuple(weights, law.log2_grid, law.left_out, law.rounding);
 }
 
+double phi_bound(std::int64_t n, std::int64_t m, double low, double high) {
+  if (n < 1 || m < 1 || n > (std::int64_t{1} << (kLargestGrid - 1)) / m || !(low > 0.0 && low <= high && high < 3.2))
+    throw py::value_error("n, m or the angles out of range");
+  return rank_sum_phi_bound({n, m}, low, high);
+}
+
 double probability_of(const Array& weights, int log2_grid, std::uint64_t product, std::uint64_t u) {
   if (log2_grid < 1 || log2_grid > kLargestGrid || u > product || product >= (std::uint64_t{1} << log2_grid))
     throw py::value_error("u <= product < 2^log2_grid is required");
@@ -41,6 +47,7 @@ double probability_of(const Array& weights, int log2_grid, std::uint64_t product
 void register_rank_sums(py::module_& m) {
   m.def("rank_sum_weights", &weights_of, py::arg("n"), py::arg("m"), py::arg("factors"), py::arg("full"),
         py::arg("n_threads"));
+  m.def("rank_sum_phi_bound", &phi_bound, py::arg("n"), py::arg("m"), py::arg("low"), py::arg("high"));
   m.def("rank_sum_probability", &probability_of, py::arg("weights").noconvert(), py::arg("log2_grid"),
         py::arg("product"), py::arg("u"));
 }

@@ -271,6 +271,12 @@ void drop_small(RankSumWeights& law) {
 
 }  // namespace
 
+double rank_sum_phi_bound(const RankSumSize& size, double low, double high) {
+  const std::int64_t m = std::min(size.n, size.m), n = std::max(size.n, size.m);
+  const Coefficients c = log_coefficients(n, m);
+  return PhiBound(n, m, c)(low, high);
+}
+
 RankSumWeights rank_sum_weights(const RankSumSize& size, double factors, bool full, unsigned n_threads) {
   const std::int64_t m = std::min(size.n, size.m), n = std::max(size.n, size.m);
   const int log2_grid = std::max(1, static_cast<int>(std::bit_width(size.product())));

@@ -31,6 +31,9 @@ struct RankSumWeights {
 /// buy; all L/2 if `full`. Costs that, O(m) powers and some 100 bounds of phi. The same bits for every n_threads.
 RankSumWeights rank_sum_weights(const RankSumSize& size, double factors, bool full, unsigned n_threads);
 
+/// The bound of |phi| over angles low..high within (0, pi] by which terms are left out.
+double rank_sum_phi_bound(const RankSumSize& size, double low, double high);
+
 /// P(U <= u), 0 <= u <= nm, from the weights; off by at most left_out + rounding.
 double rank_sum_probability(std::span<const double> weights, int log2_grid, std::uint64_t product, std::uint64_t u);
 
