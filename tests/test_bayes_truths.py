@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from bayes_truths import TRUTHS
 
-POINTS = 40_000
+POINTS = 20_000
 
 WORKED = {
     "two Gaussians, d = 1": 0.1056498,

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Run the C++ tests and a quick part of the Python tests under the sanitizers.
 
-address  C++ tests with AddressSanitizer and UndefinedBehaviorSanitizer (preset asan), then the Python extension, built
-         the same way in a virtual environment of its own, under the tests below.
-thread   C++ tests with ThreadSanitizer (preset tsan), then the extension likewise.
+address  AddressSanitizer and UndefinedBehaviorSanitizer: the C++ tests and the Python extension, of one build in a
+         virtual environment of its own, the latter under the tests below. With --cxx-only the preset asan.
+thread   ThreadSanitizer likewise (preset tsan).
 
 CPython itself is not instrumented, so the sanitizer's run-time library is preloaded; PYTHONMALLOC=malloc lets it see
 every block, and leaks are not reported because an interpreter keeps memory until it ends. Each run asserts through
@@ -77,7 +77,8 @@ def preload(libraries: tuple[str, ...]) -> str:
     return ":".join(paths)
 
 
-def python_tests(name: str) -> None:
+def all_tests(name: str) -> None:
+    """C++ and Python tests of one build: most of the time goes into compiling."""
     sanitizers, preset, libraries = SANITIZERS[name]
     build = ROOT / "build" / f"python-{preset}"
     python = str(make_environment(build / "venv"))
@@ -88,12 +89,14 @@ def python_tests(name: str) -> None:
         for setting in (
             f"build-dir={build / 'cmake'}",
             f"cmake.define.AUDITKIT_SANITIZE={sanitizers}",
+            "cmake.define.AUDITKIT_BUILD_TESTS=ON",
             "cmake.build-type=RelWithDebInfo",
             f"cmake.define.CMAKE_CXX_FLAGS_RELWITHDEBINFO={FLAGS}",
             "install.strip=false",
         )
     ]
     run([*install, *settings], CMAKE_BUILD_PARALLEL_LEVEL="2")
+    run([tool("ctest"), "--test-dir", str(build / "cmake"), "--output-on-failure"])
     environment = {
         "LD_PRELOAD": preload(libraries),
         "PYTHONMALLOC": "malloc",
@@ -121,9 +124,10 @@ def main() -> int:
     for name in [arguments.only] if arguments.only else SANITIZERS:
         start = time.monotonic()
         try:
-            cxx_tests(SANITIZERS[name][1])
-            if not arguments.cxx_only:
-                python_tests(name)
+            if arguments.cxx_only:
+                cxx_tests(SANITIZERS[name][1])
+            else:
+                all_tests(name)
         except subprocess.CalledProcessError as error:
             print(f"run_sanitized: {name} FAILED: {error}", file=sys.stderr)
             return 1
