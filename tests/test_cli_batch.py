@@ -313,7 +313,10 @@ def test_conditions_on_a_selection():
 
 def test_verdicts_without_and_with_conditions():
     direct = batchpi.order_statistic(SCORES, 10, quantile=0.9)
-    assert judged(direct, []).to_dict()["verdict"] == {"status": "none", "sentence": "", "conditions": []}
+    verdict = judged(direct, []).to_dict()["verdict"]
+    assert (verdict["status"], verdict["conditions"]) == ("none", [])
+    assert verdict["sentence"] == direct.to_dict()["verdict"]["sentence"]
+    assert f"in [{direct.lower!r}, {direct.upper!r}] with probability at least 0.95" in verdict["sentence"]
     both = judged(direct, parse_conditions(["upper>0", "value>3"])).verdict
     assert (both.status, [c.value for c in both.conditions]) == ("fail", [True, None])
     assert set(NAMES).isdisjoint(SELECTION_NAMES)

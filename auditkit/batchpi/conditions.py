@@ -48,6 +48,8 @@ def judged(answer: Answer, conditions: Sequence[ParsedCondition]) -> Answer:
         status = "fail" if True in values else "undecided" if None in values else "pass"
     words = {True: "true", False: "false", None: "undecided"}
     sentence = "; ".join(f"{show(one.expression)} is {words[one.value]}" for one in outcomes)
+    if not outcomes and isinstance(answer, BatchSet):
+        sentence = answer.sentence
     return replace(answer, verdict=Verdict(status, sentence, outcomes))
 
 

@@ -154,11 +154,27 @@ class BatchSet(Result):
             for name, low, high in zip(names, lowers, uppers, strict=True)
         )
 
+    @property
+    def sentence(self) -> str:
+        """The answer in one sentence, its numbers in full."""
+        if np.ndim(self.lower) or np.ndim(self.upper):
+            return f"{len(self.estimates)} sets, each with probability at least {1 - self.alpha:g}"
+        if not self.finite:
+            return f"no finite set: {self.reason}"
+        ends = {
+            "two": f"in [{self.lower!r}, {self.upper!r}]",
+            "upper": f"at most {self.upper!r}",
+            "lower": f"at least {self.lower!r}",
+        }
+        return (
+            f"{self.function}, m = {self.m}: {ends[self.side]} with probability at least {1 - self.alpha:g}"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "schema": SCHEMA,
             "kind": "batch-pi",
-            "verdict": (self.verdict or Verdict("none", "")).to_dict(),
+            "verdict": (self.verdict or Verdict("none", self.sentence)).to_dict(),
             "estimates": [estimate.to_dict() for estimate in self.estimates],
             "alpha": self.alpha,
             "n": self.n,

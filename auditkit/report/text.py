@@ -385,7 +385,7 @@ def _batch(page: _Page, reading: Reading, batch: Batch) -> None:
     if batch.span is None and batch.statistic != "select":
         for span in batch.sets[:SETS_SHOWN]:
             page.raw(_shortened_to(f"  {span.name}: {span_text(span.lower, span.upper)}", page.width))
-    if reading.sentence is not None:
+    if reading.sentence is not None and reading.conditions:
         page.block("VERDICT", reading.sentence, most=2, look=reading.status)
     lines = batch_lines(batch)
     page.block("why", " ".join(lines), most=4)
