@@ -416,6 +416,14 @@ def test_the_coverage_curve_reaches_the_level_where_the_set_was_cut(ordering):
     )
 
 
+def test_sets_unpack_as_intervals():
+    found = batchpi.order_statistics(range(100), 5, (1, 5), 0.2)
+    assert [(low, high) for low, high in found] == [(s.lower, s.upper) for s in found]
+    lower, upper, coverage = batchpi.rank_bounds(12, 6, 5, 0.1, "upper")
+    assert (lower, upper) == (1, 12)
+    assert coverage == pytest.approx(46 / 51, abs=1e-12)
+
+
 def test_results_are_json_and_have_no_truth_value():
     found = batchpi.mean([1.0, 2.0, 5.0], 2, 0.2)
     parsed = json.loads(found.to_json())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,7 @@ EXCHANGEABLE = Assumption(
 )
 
 
-@dataclass(frozen=True)
-class RankBounds:
+class RankBounds(NamedTuple):
     """Ranks between which an order statistic of the batch lies, with the exact probability that it does.
 
     Attributes
@@ -72,7 +71,7 @@ class MethodBounds:
 
 @dataclass(frozen=True)
 class BatchSet(Result):
-    """A prediction set for a function of a whole batch of m unseen scores.
+    """A prediction set for a function of a whole batch of m unseen scores; unpacks as ``lower, upper``.
 
     Attributes
     ----------
@@ -153,6 +152,9 @@ class BatchSet(Result):
             )
             for name, low, high in zip(names, lowers, uppers, strict=True)
         )
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.lower, self.upper))
 
     @property
     def sentence(self) -> str:
