@@ -50,7 +50,7 @@ def of_order_statistic(
     return {"scores": of_scores(row), "coverage": coverage, "finite": {"m": sizes, "required_n": needed}}
 
 
-def of_function(problem: Problem, bound: Bound, alpha: Fraction, side: Side) -> dict[str, Any]:
+def of_function(problem: Problem, bound: Bound) -> dict[str, Any]:
     """Figures of a function of all scores, where its ordering has an exact law."""
     n, m = problem.n, problem.m
     found: dict[str, Any] = {}

@@ -143,7 +143,7 @@ class Composed:
 
 
 def _finite_part(row: Floats) -> tuple[int, int]:
-    """First index of a finite score and the index after the last; (0, 1) clipped into the row where none is finite."""
+    """First index of a finite score and the index after the last; (0, 0) where none is finite."""
     finite = np.flatnonzero(np.isfinite(row))
     return (int(finite[0]), int(finite[-1]) + 1) if finite.size else (0, 0)
 

@@ -374,7 +374,7 @@ def _answer(question: _Question, name: str, *, compare: bool) -> BatchSet:
             "statistic": name,
             "chosen_by": "auto" if question.asked.ordering == "auto" else "the caller",
         },
-        figures=figures.of_function(problem, bounds.known[-1], question.asked.alpha, question.asked.side),
+        figures=figures.of_function(problem, bounds.known[-1]),
         assumptions=_assumptions(used),
         elapsed=time.perf_counter() - question.started,
     )

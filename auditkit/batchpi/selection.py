@@ -26,7 +26,7 @@ from auditkit.batchpi._inputs import read_zeta as _read_zeta
 from auditkit.batchpi.quantiles import NO_LIMITS, order_statistic
 from auditkit.batchpi.ranks import band_ranks, rank_cdf, upper_rank
 from auditkit.batchpi.results import EXCHANGEABLE, BatchSet
-from auditkit.results import SCHEMA, Assumption, Note, Result, Verdict, json_ready
+from auditkit.results import SCHEMA, Assumption, Estimate, Note, Result, Verdict, json_ready
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -78,25 +78,26 @@ class Selection(Result):
         """How many candidates were selected."""
         return int(self.mask.sum())
 
+    @property
+    def estimate(self) -> Estimate:
+        """The bound on false claims as a line of ``estimates``."""
+        return Estimate(
+            name="false claims among the selected",
+            lower=None,
+            upper=float(min(self.eta, self.selected)),
+            median=None,
+            level=1.0 - self.alpha,
+            side="upper",
+            kind="prediction",
+            method="rank",
+        )
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "schema": SCHEMA,
             "kind": "batch-pi",
             "verdict": (self.verdict or Verdict("none", "")).to_dict(),
-            "estimates": [
-                {
-                    "name": "false claims among the selected",
-                    "lower": None,
-                    "upper": min(self.eta, self.selected),
-                    "median": None,
-                    "level": 1.0 - self.alpha,
-                    "side": "upper",
-                    "kind": "prediction",
-                    "method": "rank",
-                    "family": None,
-                    "rounding": "outward",
-                }
-            ],
+            "estimates": [self.estimate.to_dict()],
             "alpha": self.alpha,
             "n": self.n,
             "m": self.m,

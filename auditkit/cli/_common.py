@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +114,62 @@ class Verb(click.Command):
             from auditkit.cli._errors import name_option
 
             raise name_option(error, ctx) from error
+
+
+Decorator = Callable[[Any], Any]
+
+
+def alpha_option(words: str) -> Decorator:
+    """``--alpha`` with what 1 - alpha is."""
+    return click.option(
+        "--alpha", cls=Option, type=float, default=0.05, show_default=True, metavar="A", help=words
+    )
+
+
+def gate_options(example: str) -> Decorator:
+    """``--fail-on`` with an example of its expressions, and ``--undecided``."""
+    fail_on = click.option(
+        "--fail-on",
+        cls=Option,
+        type=Text(),
+        multiple=True,
+        metavar="EXPR",
+        help=f"Exit with 1 if this holds, for example {example}. May be repeated.",
+    )
+    undecided = click.option(
+        "--undecided",
+        cls=Option,
+        type=click.Choice(["pass", "fail"]),
+        help="Exit with 0 or 1 instead of 4 when the data cannot decide.",
+    )
+    return lambda function: fail_on(undecided(function))
+
+
+def report_option(words: str = "Write a report") -> Decorator:
+    """``--report``, which may be repeated."""
+    return click.option(
+        "--report",
+        cls=Option,
+        type=Text(),
+        multiple=True,
+        metavar="FILE",
+        help=f"{words}: .html, .md or .json. May be repeated.",
+    )
+
+
+def run_options(seed: str) -> Decorator:
+    """``--seed`` with what it is of, and ``--jobs``."""
+    of_seed = click.option("--seed", cls=Option, type=int, metavar="N", help=seed)
+    jobs = click.option(
+        "--jobs",
+        cls=Option,
+        type=Jobs(),
+        default="auto",
+        show_default=True,
+        metavar="N|auto",
+        help="Threads; results never depend on it.",
+    )
+    return lambda function: of_seed(jobs(function))
 
 
 def _common_options() -> list[click.Parameter]:

@@ -6,7 +6,17 @@ from typing import Any
 
 import click
 
-from auditkit.cli._common import Jobs, Option, Session, Text, Verb, exit_code, repeat_command
+from auditkit.cli._common import (
+    Option,
+    Session,
+    Verb,
+    alpha_option,
+    exit_code,
+    gate_options,
+    repeat_command,
+    report_option,
+    run_options,
+)
 
 STATISTICS = ("mean", "median", "quantile", "pac", "select")
 ORDERINGS = ("auto", "rank_sum", "shape", "sum_max", "band", "partition")
@@ -41,15 +51,7 @@ ORDERINGS = ("auto", "rank_sum", "shape", "sum_max", "band", "partition")
     metavar="N",
     help="With select: selected candidates that may fail the wish; 0 if left out.",
 )
-@click.option(
-    "--alpha",
-    cls=Option,
-    type=float,
-    default=0.05,
-    show_default=True,
-    metavar="A",
-    help="The error allowed: the set holds the truth with probability 1 - alpha.",
-)
+@alpha_option("The error allowed: the set holds the truth with probability 1 - alpha.")
 @click.option(
     "--limits",
     cls=Option,
@@ -90,44 +92,9 @@ ORDERINGS = ("auto", "rank_sum", "shape", "sum_max", "band", "partition")
     metavar="FILE.npz",
     help="With select: write mask and threshold here.",
 )
-@click.option(
-    "--fail-on",
-    cls=Option,
-    type=Text(),
-    multiple=True,
-    metavar="EXPR",
-    help="Exit with 1 if this holds: 'upper>0.5', 'value>0.5', 'selected<10'. May be repeated.",
-)
-@click.option(
-    "--undecided",
-    cls=Option,
-    type=click.Choice(["pass", "fail"]),
-    help="Exit with 0 or 1 instead of 4 when the data cannot decide.",
-)
-@click.option(
-    "--report",
-    cls=Option,
-    type=Text(),
-    multiple=True,
-    metavar="FILE",
-    help="Write a report: .html, .md or .json. May be repeated.",
-)
-@click.option(
-    "--seed",
-    cls=Option,
-    type=int,
-    metavar="N",
-    help="With mean: seed of random choices; drawn and recorded if left out.",
-)
-@click.option(
-    "--jobs",
-    cls=Option,
-    type=Jobs(),
-    default="auto",
-    show_default=True,
-    metavar="N|auto",
-    help="Threads; results never depend on it.",
-)
+@gate_options("'upper>0.5' or 'selected<10'")
+@report_option()
+@run_options("With mean: seed of random choices; drawn and recorded if left out.")
 @click.pass_context
 def command(
     ctx: click.Context,

@@ -6,7 +6,12 @@ import os
 
 import click
 
-from auditkit.cli._common import EXIT_OK, Option, Session, Text, Verb
+from auditkit.cli._common import (
+    EXIT_OK,
+    Session,
+    Verb,
+    report_option,
+)
 
 DEFAULT_REPORT = "auditkit-demo.html"
 SEED = 0
@@ -33,14 +38,7 @@ From scores or counts that you have:
 
 
 @click.command("demo", cls=Verb)
-@click.option(
-    "--report",
-    cls=Option,
-    type=Text(),
-    multiple=True,
-    metavar="FILE",
-    help=f"Write the report here instead of {DEFAULT_REPORT}: .html, .md or .json. May be repeated.",
-)
+@report_option(f"Write the report here instead of {DEFAULT_REPORT}")
 @click.pass_obj
 def command(session: Session, /, report: tuple[str, ...]) -> int:
     """Audit the shipped example, offline, in seconds.

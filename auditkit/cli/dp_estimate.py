@@ -8,13 +8,16 @@ import click
 
 from auditkit.cli._common import (
     CommandLineOption,
-    Jobs,
     Option,
     Session,
     Text,
     Verb,
+    alpha_option,
     exit_code,
+    gate_options,
     repeat_command,
+    report_option,
+    run_options,
 )
 
 DESIGNS = ("independent", "one-run", "post-hoc")
@@ -127,15 +130,7 @@ DESIGNS = ("independent", "one-run", "post-hoc")
     metavar="D",
     help="The delta at which epsilon is read. Required unless the manifest has it.",
 )
-@click.option(
-    "--alpha",
-    cls=Option,
-    type=float,
-    default=0.05,
-    show_default=True,
-    metavar="A",
-    help="The error allowed: 1 - alpha is the confidence.",
-)
+@alpha_option("The error allowed: 1 - alpha is the confidence.")
 @click.option("--claimed-epsilon", cls=Option, type=float, metavar="E", help="The epsilon that was promised.")
 @click.option(
     "--inference",
@@ -145,44 +140,9 @@ DESIGNS = ("independent", "one-run", "post-hoc")
     metavar="NAME",
     help="Compute only this bound beside the headline, not all that apply. May be repeated.",
 )
-@click.option(
-    "--fail-on",
-    cls=Option,
-    type=Text(),
-    multiple=True,
-    metavar="EXPR",
-    help="Exit with 1 if this holds, for example 'epsilon_lower>2'. May be repeated.",
-)
-@click.option(
-    "--undecided",
-    cls=Option,
-    type=click.Choice(["pass", "fail"]),
-    help="Exit with 0 or 1 instead of 4 when the data cannot decide.",
-)
-@click.option(
-    "--report",
-    cls=Option,
-    type=Text(),
-    multiple=True,
-    metavar="FILE",
-    help="Write a report: .html, .md or .json. May be repeated.",
-)
-@click.option(
-    "--seed",
-    cls=Option,
-    type=int,
-    metavar="N",
-    help="Seed of all random choices; drawn and recorded if left out.",
-)
-@click.option(
-    "--jobs",
-    cls=Option,
-    type=Jobs(),
-    default="auto",
-    show_default=True,
-    metavar="N|auto",
-    help="Threads; results never depend on it.",
-)
+@gate_options("'epsilon_lower>2'")
+@report_option()
+@run_options("Seed of all random choices; drawn and recorded if left out.")
 @click.pass_context
 def command(
     ctx: click.Context,

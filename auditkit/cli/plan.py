@@ -6,7 +6,13 @@ from typing import Any
 
 import click
 
-from auditkit.cli._common import EXIT_OK, Option, Session, Verb
+from auditkit.cli._common import (
+    EXIT_OK,
+    Option,
+    Session,
+    Verb,
+    alpha_option,
+)
 from auditkit.errors import InputError
 
 
@@ -25,15 +31,7 @@ from auditkit.errors import InputError
     show_default=True,
     help="Canaries of one training run, or one training run a unit.",
 )
-@click.option(
-    "--alpha",
-    cls=Option,
-    type=float,
-    default=0.05,
-    show_default=True,
-    metavar="A",
-    help="Error allowed: 1 - alpha is the confidence.",
-)
+@alpha_option("Error allowed: 1 - alpha is the confidence.")
 @click.option(
     "--power",
     cls=Option,
