@@ -25,6 +25,7 @@ __all__ = [
     "__version__",
     "active_isa",
     "batchpi",
+    "bayes_error",
     "build_config",
     "dp_estimate",
     "get_num_threads",
@@ -44,7 +45,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("batchpi", "privacy"):
+    if name in ("batchpi", "bayes_error", "privacy"):
         return importlib.import_module(f"auditkit.{name}")
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 _Floats: TypeAlias = NDArray[np.float64]
 _Ints: TypeAlias = NDArray[np.int64]
+_Matrix: TypeAlias = NDArray[Any]
 _Words: TypeAlias = NDArray[np.uint32]
 
 # bind_build.cpp
@@ -92,3 +93,49 @@ def rank_sum_probability(weights: _Floats, log2_grid: int, product: int, u: int)
 def largest_sums(values: _Floats, sets: int, m: int, total: int, method: int, n_threads: int) -> _Floats: ...
 def largest_weighted(values: _Floats, weights: _Floats, total: int) -> float: ...
 def draw_level_sums(levels: _Ints, m: int, seed: int, first: int, draws: int, n_threads: int) -> _Ints: ...
+
+# bind_kernel_posterior.cpp: float64 or float32 points, results of their dtype
+def kernel_posterior(
+    points: _Matrix,
+    codes: _Ints,
+    classes: int,
+    log_weights: _Floats,
+    groups: _Ints,
+    bandwidths: _Floats,
+    n_threads: int,
+) -> tuple[_Matrix, _Matrix]: ...
+def kernel_posterior_at(
+    queries: _Matrix,
+    points: _Matrix,
+    codes: _Ints,
+    classes: int,
+    log_weights: _Floats,
+    bandwidths: _Floats,
+    n_threads: int,
+) -> tuple[_Matrix, _Matrix]: ...
+def kernel_gradient(
+    points: _Matrix,
+    codes: _Ints,
+    classes: int,
+    log_weights: _Floats,
+    groups: _Ints,
+    bandwidth: float,
+    tau: float,
+    n_threads: int,
+) -> tuple[float, _Matrix]: ...
+def kernel_gradient_at(
+    queries: _Matrix,
+    points: _Matrix,
+    codes: _Ints,
+    classes: int,
+    log_weights: _Floats,
+    bandwidth: float,
+    tau: float,
+    n_threads: int,
+) -> tuple[float, _Matrix]: ...
+
+# bind_neighbours.cpp
+
+# bind_matching.cpp
+
+# bind_projection.cpp

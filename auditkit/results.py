@@ -20,7 +20,17 @@ if TYPE_CHECKING:
 
 SCHEMA = "auditkit/result/1"
 
-BoundKind = Literal["confidence", "one-run", "anytime", "approximate", "credible", "prediction"]
+BoundKind = Literal[
+    "confidence",
+    "one-run",
+    "anytime",
+    "approximate",
+    "credible",
+    "prediction",
+    "certified-upper",
+    "certified-lower",
+    "estimate",
+]
 CheckStatus = Literal["pass", "fail", "warn", "not-run"]
 VerdictStatus = Literal["pass", "fail", "undecided", "none", "invalid-design"]
 

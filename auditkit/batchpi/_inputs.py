@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Literal, NoReturn, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditkit.errors import InputError, show
+from auditkit.arguments import decimal_number, one_of, refuse, whole_number
+from auditkit.errors import show
 
 Side = Literal["two", "upper", "lower"]
 SIDES = ("two", "upper", "lower")
@@ -19,63 +19,25 @@ LARGEST_COUNT = 10**9
 """Calibration scores and batch points up to which ranks stay exact in a double."""
 
 
-def refuse(what: str, requirement: str, value: object, *, id: str, hint: str | None = None) -> NoReturn:
-    """Raise the one-line error of an argument."""
-    raise InputError(f"{what}: must be {requirement}, not {show(value)}", id=id, hint=hint)
-
-
 def read_count(value: Any, what: str) -> int:
     """A number of scores or points, 1 to `LARGEST_COUNT` (AK-BP-001)."""
-    whole = read_whole(value)
+    whole = whole_number(value)
     if whole is None or not 1 <= whole <= LARGEST_COUNT:
         refuse(what, f"a whole number from 1 to {LARGEST_COUNT:,}", repr(value), id="AK-BP-001")
     return whole
 
 
-def read_whole(value: Any) -> int | None:
-    """A whole number given as int, NumPy integer or integral float; None for anything else."""
-    if isinstance(value, bool | np.bool_):
-        return None
-    if isinstance(value, int | np.integer):
-        return int(value)
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return int(value)
-    return None
-
-
 def read_zeta(value: Any, m: int, what: str = "zeta") -> int:
     """Which of the m sorted batch scores, 1 (least) to m (AK-BP-002)."""
-    whole = read_whole(value)
+    whole = whole_number(value)
     if whole is None or not 1 <= whole <= m:
         refuse(what, f"a whole number from 1 to m = {m:,}", repr(value), id="AK-BP-002")
     return whole
 
 
-def read_decimal(value: Any) -> Fraction | None:
-    """The number that was typed: 0.1 is 1/10, not the double beside it. None where there is none."""
-    if isinstance(value, bool | np.bool_):
-        return None
-    if isinstance(value, np.floating | np.integer):
-        value = value.item() if value.dtype.itemsize >= 8 else str(value)
-    try:
-        if isinstance(value, int | Fraction):
-            return Fraction(value)
-        if isinstance(value, float | Decimal | str):
-            text = str(value)
-            # a decimal beyond the doubles would be spelled out digit by digit
-            return Fraction(text) if "/" in text or _in_range(Decimal(text)) else None
-    except (ArithmeticError, ValueError):
-        return None
-    return None
-
-
-def _in_range(value: Decimal) -> bool:
-    return value.is_finite() and abs(value.adjusted()) < 400
-
-
 def read_alpha(value: Any, what: str = "alpha") -> Fraction:
     """The error allowed, strictly between 0 and 1, as the decimal that was typed (AK-BP-003)."""
-    alpha = read_decimal(value)
+    alpha = decimal_number(value)
     if alpha is None or not 0 < alpha < 1:
         refuse(what, "strictly between 0 and 1", repr(value), id="AK-BP-003")
     return alpha
@@ -83,7 +45,7 @@ def read_alpha(value: Any, what: str = "alpha") -> Fraction:
 
 def read_share(value: Any, what: str) -> Fraction:
     """A share of the batch, 0 <= share < 1, as the decimal that was typed (AK-BP-004)."""
-    share = read_decimal(value)
+    share = decimal_number(value)
     if share is None or not 0 <= share < 1:
         refuse(what, "at least 0 and below 1", repr(value), id="AK-BP-004")
     return share
@@ -91,7 +53,7 @@ def read_share(value: Any, what: str) -> Fraction:
 
 def read_quantile(value: Any, m: int, what: str = "quantile") -> int:
     """The order statistic ceil(quantile * m) of a quantile in (0, 1] (AK-BP-005)."""
-    share = read_decimal(value)
+    share = decimal_number(value)
     if share is None or not 0 < share <= 1:
         refuse(what, "above 0 and at most 1", repr(value), id="AK-BP-005")
     return math.ceil(share * m)
@@ -104,9 +66,7 @@ def read_side(value: Any) -> Side:
 
 def read_choice(value: Any, choices: Sequence[str], what: str) -> str:
     """One of the named choices (AK-BP-006)."""
-    if not isinstance(value, str) or value not in choices:
-        refuse(what, f"one of {', '.join(choices)}", repr(value), id="AK-BP-006")
-    return str(value)
+    return one_of(value, choices, what, id="AK-BP-006")
 
 
 def read_limits(limits: Any) -> tuple[float, float]:
@@ -162,7 +122,7 @@ def read_reference(reference: Any, scores: Any) -> NDArray[np.float64]:
 
 def read_seed(value: Any) -> int:
     """A seed from 0 to 2^63 - 1 (AK-BP-011)."""
-    whole = read_whole(value)
+    whole = whole_number(value)
     if whole is None or not 0 <= whole < 2**63:
         refuse("seed", "a whole number from 0 to 2^63 - 1", repr(value), id="AK-BP-011")
     return whole

@@ -19,6 +19,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import _safe_indexing, check_array, check_consistent_length, column_or_1d, indexable
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
+from auditkit.arguments import refuse
 from auditkit.batchpi._inputs import (
     Side,
     read_alpha,
@@ -29,7 +30,6 @@ from auditkit.batchpi._inputs import (
     read_seed,
     read_share,
     read_side,
-    refuse,
 )
 from auditkit.batchpi.functionals import Sum
 from auditkit.batchpi.functions import mean

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from auditkit.arguments import refuse
 from auditkit.batchpi import figures
 from auditkit.batchpi._inputs import (
     Side,
@@ -25,7 +26,6 @@ from auditkit.batchpi._inputs import (
     read_seed,
     read_side,
     read_zeta,
-    refuse,
 )
 from auditkit.batchpi.functionals import Step, Sum
 from auditkit.batchpi.maximisation import max_composed

@@ -15,7 +15,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from auditkit.batchpi._inputs import read_choice, read_count, read_seed, read_whole, refuse
+from auditkit.arguments import refuse, whole_number
+from auditkit.batchpi._inputs import read_choice, read_count, read_seed
 from auditkit.batchpi.ranks import certainly
 from auditkit.errors import InputError
 from auditkit.runtime import core, get_num_threads
@@ -221,7 +222,7 @@ def ordering_quantile(
         refuse("levels", f"{n + 1:,} whole numbers that do not fall", levels, id="AK-BP-030")
     if m * max(abs(int(steps[0])), abs(int(steps[-1]))) >= 2**62:
         refuse("levels", "below 2^62 / m in size", str(int(steps[-1])), id="AK-BP-030")
-    count = read_whole(draws)
+    count = whole_number(draws)
     least = math.ceil(level / (1 - level))
     if count is None or count < least:
         hint = "more draws reach higher levels"
@@ -312,7 +313,7 @@ def _sorted_values(values: Any, most_dimensions: int) -> Floats:
 
 
 def _total(total: Any) -> int:
-    whole = read_whole(total)
+    whole = whole_number(total)
     if whole is None or whole < 0:
         refuse("total", "a whole number of at least 0", repr(total), id="AK-BP-026")
     return whole

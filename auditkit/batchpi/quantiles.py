@@ -12,19 +12,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from auditkit.arguments import decimal_number, refuse
 from auditkit.batchpi import figures
 from auditkit.batchpi._inputs import (
     Side,
     read_alpha,
     read_choice,
     read_count,
-    read_decimal,
     read_limits,
     read_quantile,
     read_scores,
     read_side,
     read_zeta,
-    refuse,
 )
 from auditkit.batchpi.ranks import band_ranks, ranks_for, smallest_n_for_rank
 from auditkit.batchpi.results import BatchSet, RankBounds
@@ -108,7 +107,7 @@ def order_statistic(
     ranks = asked.ranks(zeta, tails)
     tied = bool((asked.rows[:, 1:] == asked.rows[:, :-1]).any())
     found = asked.answer(zeta, ranks)
-    given = {} if quantile is None else {"quantile": float(read_decimal(quantile) or 0)}
+    given = {} if quantile is None else {"quantile": float(decimal_number(quantile) or 0)}
     return replace(
         found,
         details={**found.details, **given},

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auditkit.batchpi._inputs import read_count, read_decimal, read_whole, refuse
+from auditkit.arguments import decimal_number, refuse, whole_number
+from auditkit.batchpi._inputs import read_count
 from auditkit.runtime import core, get_num_threads
 
 __all__ = ["rank_sum_cdf", "rank_sum_counts", "rank_sum_quantile", "sum_max_quantile"]
@@ -96,7 +97,7 @@ def rank_sum_cdf(n: int, m: int, total: int, *, certified: bool = False) -> tupl
     (1e6, 3). Source: Mann, Whitney 1947; Lee, Tchetgen Tchetgen, Dobriban, arXiv 2409.13990; docs/theory/rank-sums.md.
     """
     n, m = read_count(n, "n"), read_count(m, "m")
-    whole = read_whole(total)
+    whole = whole_number(total)
     if whole is None:
         refuse("total", "a whole number", repr(total), id="AK-BP-020")
     if not certified:
@@ -243,7 +244,7 @@ def rank_sum_quantile(n: int, m: int, level: Fraction) -> tuple[int, float]:
 
 
 def _read_level(value: Any) -> Fraction:
-    level = read_decimal(value)
+    level = decimal_number(value)
     if level is None or not 0 < level <= 1:
         refuse("level", "above 0 and at most 1", repr(value), id="AK-BP-023")
     return level
@@ -357,7 +358,7 @@ def sum_max_quantile(n: int, m: int, largest: int, level: Fraction) -> tuple[int
     the sum with t - 1 in place of n. Source: Lee, Tchetgen Tchetgen, Dobriban, arXiv 2409.13990.
     """
     n, m = read_count(n, "n"), read_count(m, "m")
-    whole = read_whole(largest)
+    whole = whole_number(largest)
     if whole is None or not 1 <= whole <= n + 1:
         refuse("largest", f"a rank from 1 to n + 1 = {n + 1:,}", repr(largest), id="AK-BP-024")
     return _sum_max(n, m, whole, _read_level(level))

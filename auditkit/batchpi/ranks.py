@@ -18,15 +18,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from auditkit.batchpi._inputs import (
-    Side,
-    read_alpha,
-    read_choice,
-    read_count,
-    read_side,
-    read_zeta,
-    refuse,
-)
+from auditkit.arguments import refuse
+from auditkit.batchpi._inputs import Side, read_alpha, read_choice, read_count, read_side, read_zeta
 from auditkit.batchpi.results import RankBounds
 from auditkit.runtime import core
 

@@ -12,16 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auditkit.batchpi._inputs import (
-    plain_scores,
-    read_alpha,
-    read_count,
-    read_scores,
-    read_seed,
-    read_share,
-    read_whole,
-    refuse,
-)
+from auditkit.arguments import refuse, whole_number
+from auditkit.batchpi._inputs import plain_scores, read_alpha, read_count, read_scores, read_seed, read_share
 from auditkit.batchpi._inputs import read_zeta as _read_zeta
 from auditkit.batchpi.quantiles import NO_LIMITS, order_statistic
 from auditkit.batchpi.ranks import band_ranks, rank_cdf, upper_rank
@@ -380,7 +372,7 @@ def count(zeros: int, n: int, m: int, alpha: float = 0.05) -> int:
     such z. Found by bisection.
     """
     n, m, level = read_count(n, "n"), read_count(m, "m"), 1 - read_alpha(alpha)
-    seen = read_whole(zeros)
+    seen = whole_number(zeros)
     if seen is None or not 0 <= seen <= n:
         refuse("zeros", f"a whole number from 0 to n = {n:,}", repr(zeros), id="AK-BP-043")
     low, high = 0, m  # upper_rank rises with z: low is fine, high + 1 is not
@@ -452,7 +444,7 @@ def _null_scores(merits: Floats, null: Mask) -> Floats:
 
 
 def _read_eta(value: Any, m: int) -> int:
-    eta = read_whole(value)
+    eta = whole_number(value)
     if eta is None or not 0 <= eta <= m:
         refuse("eta", f"a whole number from 0 to m = {m:,}", repr(value), id="AK-BP-047")
     return eta

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auditkit.batchpi._inputs import read_choice, read_quantile, refuse
+from auditkit.arguments import refuse
+from auditkit.batchpi._inputs import read_choice, read_quantile
 from auditkit.batchpi.functionals import Composed, Functional, Sum, Weighted
 
 Floats = NDArray[np.float64]

@@ -53,5 +53,9 @@ void register_privacy_bounds(py::module_& m);
 void register_batch_ranks(py::module_& m);
 void register_rank_sums(py::module_& m);
 void register_maximisation(py::module_& m);
+void register_kernel_posterior(py::module_& m);
+void register_neighbours(py::module_& m);
+void register_matching(py::module_& m);
+void register_projection(py::module_& m);
 
 }  // namespace auditkit::bind

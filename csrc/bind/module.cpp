@@ -9,4 +9,8 @@ PYBIND11_MODULE(_core, m) {
   auditkit::bind::register_batch_ranks(m);
   auditkit::bind::register_rank_sums(m);
   auditkit::bind::register_maximisation(m);
+  auditkit::bind::register_kernel_posterior(m);
+  auditkit::bind::register_neighbours(m);
+  auditkit::bind::register_matching(m);
+  auditkit::bind::register_projection(m);
 }

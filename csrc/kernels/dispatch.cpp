@@ -6,14 +6,17 @@
 
 namespace auditkit {
 
-#define AUDITKIT_DECLARE_LEVEL(level)                                                                           \
-  namespace isa_##level {                                                                                       \
-    PanelSums line_panel(const PrivacyLine&, double, double, double, bool);                                     \
-    double tail_panel(const BetaLaw&, const BetaPoint&, double, double);                                        \
-    void add_min(double*, const double*, double, std::int64_t);                                                 \
-  }                                                                                                             \
-  namespace {                                                                                                   \
-  constexpr KernelTable kTable_##level{isa_##level::line_panel, isa_##level::tail_panel, isa_##level::add_min}; \
+#define AUDITKIT_DECLARE_LEVEL(level)                                                                          \
+  namespace isa_##level {                                                                                      \
+    PanelSums line_panel(const PrivacyLine&, double, double, double, bool);                                    \
+    double tail_panel(const BetaLaw&, const BetaPoint&, double, double);                                       \
+    void add_min(double*, const double*, double, std::int64_t);                                                \
+    void tile_product_f32(const TileShape&, const float*, const float*, float*);                               \
+    void tile_product_f64(const TileShape&, const double*, const double*, double*);                            \
+  }                                                                                                            \
+  namespace {                                                                                                  \
+  constexpr KernelTable kTable_##level{isa_##level::line_panel, isa_##level::tail_panel, isa_##level::add_min, \
+                                       isa_##level::tile_product_f32, isa_##level::tile_product_f64};          \
   }
 
 AUDITKIT_DECLARE_LEVEL(baseline)

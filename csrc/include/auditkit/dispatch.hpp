@@ -3,6 +3,7 @@
 
 #include "auditkit/line_panels.hpp"
 #include "auditkit/min_plus.hpp"
+#include "auditkit/tile_product.hpp"
 
 namespace auditkit {
 
@@ -13,6 +14,8 @@ struct KernelTable {
   LinePanelFn line_panel;
   TailPanelFn tail_panel;
   AddMinFn add_min;
+  TileProductFn<float> tile_product_f32;
+  TileProductFn<double> tile_product_f64;
 };
 
 /// Chosen at first use and fixed from then on.

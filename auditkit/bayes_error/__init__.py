@@ -1,0 +1,31 @@
+"""Bayes error: how low can anyone's error go, is data protected, and did a model learn it?
+
+Source: Zhang, Sun, Lim, Zhang, Towards Provably Unlearnable Examples via Bayes Error Optimisation (arXiv 2511.08191).
+
+Names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from auditkit.bayes_error.posterior import objective, posterior
+
+_HOME = {
+    "objective": "posterior",
+    "posterior": "posterior",
+}
+
+__all__ = ["objective", "posterior"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"auditkit.bayes_error.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'auditkit.bayes_error' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

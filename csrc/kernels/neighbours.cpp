@@ -1,0 +1,1 @@
+#include "auditkit/neighbours.hpp"
