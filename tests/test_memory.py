@@ -112,3 +112,21 @@ def test_largest_sums_at_the_edges_of_totals_and_sizes(size, m):
         assert np.isfinite(core.largest_weighted(values[0], np.ones(m), total))
     levels = np.arange(size + 1)
     assert core.draw_level_sums(levels, m, 1, 0, 300, 3).shape == (300,)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    ("n", "d", "classes"), [(1, 1, 1), (2, 9, 3), (191, 17, 2), (193, 16, 193), (385, 3, 4099)]
+)
+def test_kernel_posterior_at_the_edges_of_tiles(n, d, classes, dtype):
+    rng = np.random.default_rng(n)
+    X, codes = rng.normal(size=(n, d)).astype(dtype), rng.integers(0, classes, n)
+    zeros, h = np.zeros(n), np.array([0.5, 2.0])[: 1 if classes > 1000 else 2]
+    for groups in (np.arange(n), np.zeros(n, dtype=np.int64)):
+        log_z, p = core.kernel_posterior(X, codes, classes, zeros, groups, h, 3)
+        assert log_z.shape == (h.size, n) and p.shape == (h.size, n, classes)
+        assert core.kernel_gradient(X, codes, classes, zeros, groups, 0.5, 0.05, 3)[1].shape == (n, d)
+    for queries in (X[:1], np.concatenate([X, X])):
+        assert core.kernel_posterior_at(queries, X, codes, classes, zeros, h, 3)[1].shape[1] == len(queries)
+        value, gradient = core.kernel_gradient_at(queries, X, codes, classes, zeros, 0.5, 0.05, 3)
+        assert gradient.shape == queries.shape and -1e-6 <= value <= 1 + 1e-6

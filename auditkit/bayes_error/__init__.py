@@ -11,11 +11,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from auditkit.bayes_error.posterior import objective, posterior
+    from auditkit.bayes_error.kernel import objective, posterior
 
 _HOME = {
-    "objective": "posterior",
-    "posterior": "posterior",
+    "objective": "kernel",
+    "posterior": "kernel",
 }
 
 __all__ = ["objective", "posterior"]

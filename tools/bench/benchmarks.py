@@ -355,6 +355,38 @@ def batch_mean(bench: Bench) -> None:
     bench.report.bar("exact mean, n = 20,000, m = 200, slowest shape", slowest, 2.0, goal=0.5)
 
 
+def kernel_gradient(bench: Bench) -> None:
+    """The kernel Bayes error and its gradient on 2 threads, against torch in two passes and bayeslap."""
+    case = {"n": 20_000, "d": 128, "classes": 10, "threads": 2, "dtype": "float32"}
+    limits = {"seconds": 20.0, "repeats": 4, "cap": 300.0}
+    with (
+        Side("auditkit", sys.executable, core=None) as ours,
+        Side("torch", sys.executable, core=None) as plain,
+    ):
+        for bandwidth in (3.0, 6.0):
+            at = case | {"bandwidth": bandwidth}
+            name = f"n = 20,000, d = 128, h = {bandwidth:g}"
+            least = bench.report.row(name, _asked(ours, at, limits), clock="wall")
+            runs = [_asked(plain, at | {"block": block}, limits) for block in (256, 512, 1024)]
+            fastest = min(runs, key=lambda run: min(run["times"]))
+            other = bench.report.row(name, fastest, side="torch", note="the best of 3 blocks", clock="wall")
+            bench.report.bar(f"gradient over torch two-pass, {name}", least / other, 1 / 3, unit="x")
+        small = {"n": 1000, "d": 512, "classes": 10, "threads": 2, "dtype": "float32", "bandwidth": 8.0}
+        name = "n = 1,000, d = 512"
+        least = bench.report.row(name, _asked(ours, small, limits), clock="wall")
+    if bench.peers is not None:
+        with Side("bayeslap", interpreter("bayeslap", bench.peers), core=None) as peer:
+            other = bench.report.row(name, _asked(peer, small, limits), side="bayeslap", clock="wall")
+        bench.report.bar(f"gradient over bayeslap, {name}", least / other, 1 / 50, unit="x")
+
+
+def _asked(side: Side, case: dict[str, Any], limits: dict[str, Any]) -> dict[str, Any]:
+    answer = side.ask("kernel_gradient", case, **limits)
+    if "error" in answer:
+        raise RuntimeError(f"{side.name}: {answer['error']}")
+    return answer
+
+
 def startup(bench: Bench) -> None:
     """CPU time of `auditkit --help` over that of bare Python."""
     command = Path(sys.executable).parent / "auditkit"
@@ -393,5 +425,6 @@ BENCHMARKS: dict[str, Callable[[Bench], None]] = {
     "rank-sums": rank_sums,
     "batch-ranks": batch_ranks,
     "batch-mean": batch_mean,
+    "kernel-gradient": kernel_gradient,
     "startup": startup,
 }

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from cases import labelled_rows
 
 import auditkit
 
@@ -280,3 +281,17 @@ def buehler(case: dict[str, Any]) -> Task:
         return [result.epsilon, certified]
 
     return bound
+
+
+def kernel_gradient(case: dict[str, Any]) -> Task:
+    """Value and gradient of the leave-one-out kernel Bayes error."""
+    from auditkit.bayes_error import objective
+
+    auditkit.set_num_threads(case["threads"])
+    X, y = labelled_rows(case)
+
+    def run() -> list[float]:
+        value, gradient = objective(X, y, bandwidth=case["bandwidth"], dtype=case["dtype"])
+        return [value, float(np.abs(gradient).max())]
+
+    return run
