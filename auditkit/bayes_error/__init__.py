@@ -11,14 +11,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from auditkit.bayes_error.ceilings import ceiling, sample_ceiling
     from auditkit.bayes_error.kernel import objective, posterior
 
 _HOME = {
+    "ceiling": "ceilings",
     "objective": "kernel",
     "posterior": "kernel",
+    "sample_ceiling": "ceilings",
 }
 
-__all__ = ["objective", "posterior"]
+__all__ = ["ceiling", "objective", "posterior", "sample_ceiling"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,7 @@
 """Ceilings: how much Bayes error perturbations inside a ball can possibly make.
 
-Two statements are certified, whatever an estimate says. U2 is about the population: under any map T that moves rows by at
-most eps, a fixed classifier f errs on (T(X, Y), Y) at most where some point of the ball around X is not given the class
+Two statements are certified, whatever an estimate says. U2 is about the population: under any map T that moves rows by
+at most eps, a fixed classifier f errs on (T(X, Y), Y) only where some point of the ball around X is not given the class
 Y, so the Bayes error of the moved rows is at most P(f is not robustly correct at (X, Y)), which fresh rows bound. U3 is
 about the rows themselves: only rows of different classes within 2 eps of each other can be brought to one place.
 """
@@ -9,7 +9,7 @@ about the rows themselves: only rows of different classes within 2 eps of each o
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,14 +138,18 @@ def ceiling(
     level = read_alpha(alpha)
     order = np.random.default_rng([read_seed(seed), _SPLIT]).permutation(data.n)
     if data.n < _FEWEST:
-        refuse("X", f"{_FEWEST} rows or more", f"{data.n}", id="AK-BE-016", hint="sample_ceiling needs no split")
-    given = list(classifier) if isinstance(classifier, list | tuple) else [classifier]
-    if not given:
+        refuse(
+            "X", f"{_FEWEST} rows or more", f"{data.n}", id="AK-BE-016", hint="sample_ceiling needs no split"
+        )
+    candidates = list(classifier) if isinstance(classifier, list | tuple) else [classifier]
+    if not candidates:
         refuse("classifier", "one or more", "none", id="AK-BE-015")
-    found = [_judged(one, data, ball, order, (X, y), level / len(given)) for one in given]
+    found = [
+        _judged(one, data, ball, order, given=(X, y), alpha=level / len(candidates)) for one in candidates
+    ]
     best = min(range(len(found)), key=lambda j: found[j].value)
     chosen = found[best]
-    details = dict(chosen.details) | {"seed": seed, "candidates": len(given)}
+    details = dict(chosen.details) | {"seed": seed, "candidates": len(candidates)}
     return Ceiling(**{**vars(chosen), "alpha": level, "details": details})
 
 
@@ -179,8 +183,8 @@ def sample_ceiling(X: Any, y: Any, *, eps: float, norm: str = "linf", mask: Any 
     place v, m_v of its largest class, the error there is n_v - m_v, and the weights of its rows add up to at least
     min(n_v / 2, n_v - m_v), the least cover of a complete multipartite graph. As m_v >= n_v / K, the error is at most
     2 (1 - 1/K) times that. Summed over places: the error is at most 2 (1 - 1/K) times the least fractional cover, which
-    is half of the largest matching between two copies of the rows. Each connected part is bounded by itself, with its own
-    number of classes, and rounded down; parts of two classes are exact.
+    is half of the largest matching between two copies of the rows. Each connected part is bounded by itself, with its
+    own number of classes, and rounded down; parts of two classes are exact.
 
     Pairs within rounding of 2 eps count as close. Cost: all pairs of rows of different classes, until each is known to
     be too far; memory 8 bytes a pair, at most 2e8 of them.
@@ -260,12 +264,20 @@ def _close_pairs(
     )
     if start.size == 0:
         requirement = f"so small that at most {MOST_PAIRS:,} pairs of rows lie within 2 eps"
-        refuse("eps", requirement, f"{ball.eps:g}", id="AK-BE-014", hint="take a part of the rows, or `ceiling`")
+        refuse(
+            "eps", requirement, f"{ball.eps:g}", id="AK-BE-014", hint="take a part of the rows, or `ceiling`"
+        )
     return start, neighbour
 
 
 def _judged(
-    classifier: Any, data: Labelled, ball: Ball, order: NDArray[np.int64], given: tuple[Any, Any], alpha: float
+    classifier: Any,
+    data: Labelled,
+    ball: Ball,
+    order: NDArray[np.int64],
+    *,
+    given: tuple[Any, Any],
+    alpha: float,
 ) -> Ceiling:
     """The ceiling by one classifier, on the rows that are fresh for it."""
     if classifier is None or isinstance(classifier, str):
@@ -321,11 +333,18 @@ def _users_rule(
     if hasattr(classifier, "coef_") and hasattr(classifier, "classes_"):
         return "linear certificate", _linear_of_user(classifier, data, ball)
     if not callable(classifier):
-        choices = f"{', '.join(_RULES)}, a fitted linear classifier or a function (X, y, eps) of one bool a row"
+        choices = (
+            f"{', '.join(_RULES)}, a fitted linear classifier or a function (X, y, eps) of one bool a row"
+        )
         refuse("classifier", choices, show(classifier, 60), id="AK-BE-015")
     answer = as_array(classifier(*given, ball.eps), "classifier(X, y, eps)", "b", id="AK-BE-015")
     if answer.shape != (data.n,):
-        refuse("classifier(X, y, eps)", f"one bool a row ({data.n:,})", f"of shape {answer.shape}", id="AK-BE-015")
+        refuse(
+            "classifier(X, y, eps)",
+            f"one bool a row ({data.n:,})",
+            f"of shape {answer.shape}",
+            id="AK-BE-015",
+        )
     return "certificate of the given classifier", answer
 
 
@@ -348,13 +367,13 @@ def _linear_of_user(classifier: Any, data: Labelled, ball: Ball) -> NDArray[np.b
 def _nearest_rule(X: NDArray[Any], codes: NDArray[np.int64], ball: Ball) -> Certificate:
     """The class of the nearest reference in the norm of the ball.
 
-    Let s be the nearest reference of class y and o any of another class. For z within eps of x, |z - s| <= |x - s| + eps
-    and |z - o| >= |x - o| - eps (triangle inequality), so |x - o| - |x - s| > 2 eps for the nearest o proves that z is
-    given class y.
+    Let s be the nearest reference of class y and o any of another class. For z within eps of x, |z - s| <= |x - s| +
+    eps and |z - o| >= |x - o| - eps (triangle inequality), so |x - o| - |x - s| > 2 eps for the nearest o proves that z
+    is given class y.
     """
 
     def certify(rows: NDArray[Any], own: NDArray[np.int64]) -> NDArray[np.bool_]:
-        same = _friends(rows, own, X, codes, 1, ball.norm)[1][:, 0]
+        same = _friends(rows, own, X, codes, k=1, norm=ball.norm)[1][:, 0]
         other = nearest(rows, X, 1, norm=ball.norm, groups=(own, codes))[1][:, 0]
         if ball.norm == "l2":
             same, other = np.sqrt(same), np.sqrt(other)
@@ -367,9 +386,15 @@ def _nearest_rule(X: NDArray[Any], codes: NDArray[np.int64], ball: Ball) -> Cert
 
 
 def _friends(
-    rows: NDArray[Any], own: NDArray[np.int64], X: NDArray[Any], codes: NDArray[np.int64], k: int, norm: str
+    rows: NDArray[Any],
+    own: NDArray[np.int64],
+    X: NDArray[Any],
+    codes: NDArray[np.int64],
+    *,
+    k: int,
+    norm: str,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The k nearest references of each row's own class: indices and distances, -1 and infinity where there are fewer."""
+    """The k nearest references of each row's own class: indices and distances, as `nearest` gives them."""
     index = np.full((len(rows), k), -1)
     distance = np.full((len(rows), k), np.inf)
     for code in np.unique(own):
@@ -385,17 +410,17 @@ def _half_space_rule(X: NDArray[Any], codes: NDArray[np.int64], ball: Ball) -> C
     """The class of the nearest Euclidean reference, whatever the norm of the ball.
 
     Reference s is nearer to z than o where (o - s).z < (|o|^2 - |s|^2) / 2. At x the left side is less by (|x - o|^2 -
-    |x - s|^2) / 2, and a step of length eps adds at most eps |o - s|* (dual norm). So if every o of another class has an
-    s of class y with (|x - o|^2 - |x - s|^2) / 2 > eps |o - s|*, all of the ball is given class y. Far references need
-    no look: |v|* <= c |v|, |o - s| <= |x - o| + |x - s|, hence |x - o| - |x - s| > 2 c eps is enough. Only so many others
-    and references of class y are tried, and a row that needs more is not certified.
+    |x - s|^2) / 2, and a step of length eps adds at most eps |o - s|* (dual norm). So if every o of another class has
+    an s of class y with (|x - o|^2 - |x - s|^2) / 2 > eps |o - s|*, all of the ball is given class y. Far references
+    need no look: |v|* <= c |v|, |o - s| <= |x - o| + |x - s|, hence |x - o| - |x - s| > 2 c eps is enough. Only so many
+    others and references of class y are tried, and a row that needs more is not certified.
     """
     stretch = _dual_stretch(ball, X.shape[1])
 
     def certify(rows: NDArray[Any], own: NDArray[np.int64]) -> NDArray[np.bool_]:
         others = min(_OTHERS, len(X))
         foe, far = nearest(rows, X, others, groups=(own, codes))
-        friend, near = _friends(rows, own, X, codes, _FRIENDS, "l2")
+        friend, near = _friends(rows, own, X, codes, k=_FRIENDS, norm="l2")
         closest = np.sqrt(near[:, :1])
         rounding = 4 * (X.shape[1] + 8) * np.finfo(np.float64).eps
         with np.errstate(invalid="ignore"):
@@ -410,7 +435,9 @@ def _half_space_rule(X: NDArray[Any], codes: NDArray[np.int64], ball: Ball) -> C
                 gaps = (far[i][~done[i]][:, None] - near[i][: s.size][None, :]) / 2
                 slips = rounding * (far[i][~done[i]][:, None] + near[i][: s.size][None, :])
                 reach_of = ball.dual(X[o].astype(np.float64)[:, None] - X[s].astype(np.float64)[None])
-                certified[i] = (gaps - slips > (ball.eps + ball.slack) * reach_of * (1 + rounding)).any(axis=1).all()
+                certified[i] = (
+                    (gaps - slips > (ball.eps + ball.slack) * reach_of * (1 + rounding)).any(axis=1).all()
+                )
         return np.asarray(certified)
 
     return certify
@@ -481,7 +508,9 @@ _RULES: dict[str, tuple[str, Callable[[NDArray[Any], NDArray[np.int64], Ball], C
 
 
 def _dtype(X: Any) -> str:
-    return "float32" if str(getattr(X, "dtype", "")).rpartition(".")[2] in ("float32", "float16") else "float64"
+    return (
+        "float32" if str(getattr(X, "dtype", "")).rpartition(".")[2] in ("float32", "float16") else "float64"
+    )
 
 
 def _ball(data: Labelled, eps: Any, norm: Any, mask: Any, X: Any) -> Ball:

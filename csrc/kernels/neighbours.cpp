@@ -17,7 +17,7 @@ using Found = std::pair<double, std::int64_t>;  ///< distance and index, in this
 struct Least {
   std::size_t k = 0;
   double limit = kFar;
-  std::vector<Found> heap = {};  ///< the worst first
+  std::vector<Found> heap;  ///< the worst first
 
   [[nodiscard]] double bound() const { return heap.size() < k ? limit : heap.front().first; }
 
@@ -40,7 +40,7 @@ void for_each_nearest(const PairScan<T>& scan, const Rows<T>& queries, std::size
   parallel_for(queries.size(), PairScan<T>::kQueries, n_threads, [&](std::size_t begin, std::size_t end) {
     std::vector<Least> least(end - begin);
     for (std::size_t i = begin; i < end; ++i) {
-      least[i - begin] = {k, limit(i)};
+      least[i - begin] = {k, limit(i), {}};
       least[i - begin].heap.reserve(k);
     }
     scan.walk(
@@ -86,7 +86,7 @@ class Forest {
 
 /// What is known of the edges that leave a row's component: the shortest ones, in order, and where the list ends.
 struct Leaving {
-  std::vector<Found> list = {};
+  std::vector<Found> list;
   std::size_t at = 0;
   Found end = {-1.0, -1};  ///< every edge that is not listed comes after this one
 };

@@ -27,7 +27,7 @@ double lane_step(double lane, double gap) {
 
 template <Metric M>
 double joined(const double* lane) {
-  if constexpr (M == Metric::linf) return std::max(std::max(lane[0], lane[1]), std::max(lane[2], lane[3]));
+  if constexpr (M == Metric::linf) return std::max({lane[0], lane[1], lane[2], lane[3]});
   return (lane[0] + lane[1]) + (lane[2] + lane[3]);
 }
 
@@ -81,8 +81,8 @@ class FloatPanels {
       largest = std::max(largest, std::fabs(static_cast<double>(x[i]) - centre_[i % d]));
     // a power of two: scaling rounds nothing
     scale_ = largest > 0.0 ? std::ldexp(1.0, -std::clamp(std::ilogb(largest) + 1, -500, 500)) : 1.0;
-    const double sums = static_cast<double>(std::min<std::size_t>(d, 256) + d / 256 + 1);
-    shrink_ = 1.0 - (sums + 24.0) * kUnit;
+    const std::size_t sums = std::min<std::size_t>(d, 256) + d / 256 + 1;
+    shrink_ = 1.0 - static_cast<double>(sums + 24) * kUnit;
     lost_ = 4.0 * static_cast<double>(d) * static_cast<double>(std::numeric_limits<float>::min());
     const std::size_t blocks = (n_ + kBlock - 1) / kBlock;
     panels_.assign(blocks * d * kBlock, 0.0F);

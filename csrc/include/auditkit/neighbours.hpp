@@ -19,7 +19,7 @@ enum class Metric { squared_l2, l1, linf };
 template <class T>
 struct Rows {
   std::span<const T> x;
-  std::size_t d;
+  std::size_t d = 1;
   std::span<const std::int64_t> groups;
   [[nodiscard]] std::size_t size() const { return x.size() / d; }
 };
