@@ -12,13 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from auditkit.bayes_error.posterior import objective, posterior
+    from auditkit.bayes_error.verdicts import paired_test, too_good
+    from auditkit.bayes_error.versions import trained_on
 
 _HOME = {
     "objective": "posterior",
+    "paired_test": "verdicts",
     "posterior": "posterior",
+    "too_good": "verdicts",
+    "trained_on": "versions",
 }
 
-__all__ = ["objective", "posterior"]
+__all__ = ["objective", "paired_test", "posterior", "too_good", "trained_on"]
 
 
 def __getattr__(name: str) -> Any:
