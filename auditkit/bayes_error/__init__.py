@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from auditkit.bayes_error.posterior import objective, posterior
+    from auditkit.bayes_error.unlearnable import unlearnability
     from auditkit.bayes_error.verdicts import paired_test, too_good
     from auditkit.bayes_error.versions import trained_on
 
@@ -21,9 +22,10 @@ _HOME = {
     "posterior": "posterior",
     "too_good": "verdicts",
     "trained_on": "versions",
+    "unlearnability": "unlearnable",
 }
 
-__all__ = ["objective", "paired_test", "posterior", "too_good", "trained_on"]
+__all__ = ["objective", "paired_test", "posterior", "too_good", "trained_on", "unlearnability"]
 
 
 def __getattr__(name: str) -> Any:
