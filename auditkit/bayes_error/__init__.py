@@ -11,14 +11,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from auditkit.bayes_error.estimators import estimate
     from auditkit.bayes_error.kernel import objective, posterior
+    from auditkit.bayes_error.results import BayesErrorEstimate
 
 _HOME = {
+    "BayesErrorEstimate": "results",
+    "estimate": "estimators",
     "objective": "kernel",
     "posterior": "kernel",
 }
 
-__all__ = ["objective", "posterior"]
+__all__ = ["BayesErrorEstimate", "estimate", "objective", "posterior"]
 
 
 def __getattr__(name: str) -> Any:
