@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from auditkit.bayes_error.ceilings import ceiling, sample_ceiling
+    from auditkit.bayes_error.estimators import estimate
     from auditkit.bayes_error.kernel import objective, posterior
+    from auditkit.bayes_error.results import BayesErrorEstimate
     from auditkit.bayes_error.unlearnable import unlearnability
     from auditkit.bayes_error.verdicts import paired_test, too_good
     from auditkit.bayes_error.versions import trained_on
 
 _HOME = {
+    "BayesErrorEstimate": "results",
     "ceiling": "ceilings",
+    "estimate": "estimators",
     "objective": "kernel",
     "paired_test": "verdicts",
     "posterior": "kernel",
@@ -29,7 +33,9 @@ _HOME = {
 }
 
 __all__ = [
+    "BayesErrorEstimate",
     "ceiling",
+    "estimate",
     "objective",
     "paired_test",
     "posterior",
