@@ -13,15 +13,31 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from auditkit.bayes_error.ceilings import ceiling, sample_ceiling
     from auditkit.bayes_error.kernel import objective, posterior
+    from auditkit.bayes_error.unlearnable import unlearnability
+    from auditkit.bayes_error.verdicts import paired_test, too_good
+    from auditkit.bayes_error.versions import trained_on
 
 _HOME = {
     "ceiling": "ceilings",
     "objective": "kernel",
+    "paired_test": "verdicts",
     "posterior": "kernel",
     "sample_ceiling": "ceilings",
+    "too_good": "verdicts",
+    "trained_on": "versions",
+    "unlearnability": "unlearnable",
 }
 
-__all__ = ["ceiling", "objective", "posterior", "sample_ceiling"]
+__all__ = [
+    "ceiling",
+    "objective",
+    "paired_test",
+    "posterior",
+    "sample_ceiling",
+    "too_good",
+    "trained_on",
+    "unlearnability",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -24,6 +24,8 @@ from auditkit.cli._common import (
 VERBS = {
     "dp-estimate": "How much privacy does a model really leak?",
     "batch-pi": "What can be said of a whole batch of unseen points?",
+    "bayes-error": "How low can anyone's error go on this task?",
+    "protect": "Perturb data so that classes overlap: what does that buy?",
     "plan": "How many canaries or runs does an audit need?",
     "demo": "Audit the shipped example, offline, in seconds.",
     "doctor": "What works on this machine?",

@@ -26,8 +26,8 @@ struct Passes;
 
 template <>
 struct Passes<float> {
-  static constexpr float cutoff = 20.0F;  // below the log of the number of rows: 2e-9 of a row's weight is left out
-  static constexpr float near_share = 1e-4F;
+  static constexpr float kCutoff = 20.0F;  // below the log of the number of rows: 2e-9 of a row's weight is left out
+  static constexpr float kNearShare = 1e-4F;
   static TileProductFn<float> product() { return kernels().tile_product_f32; }
   static TileSquaresFn<float> squares() { return kernels().tile_squares_f32; }
   static TileDistancesFn<float> distances() { return kernels().tile_distances_f32; }
@@ -37,8 +37,8 @@ struct Passes<float> {
 
 template <>
 struct Passes<double> {
-  static constexpr double cutoff = 40.0;  // 4e-18 of a row's weight
-  static constexpr double near_share = 1e-2;
+  static constexpr double kCutoff = 40.0;  // 4e-18 of a row's weight
+  static constexpr double kNearShare = 1e-2;
   static TileProductFn<double> product() { return kernels().tile_product_f64; }
   static TileSquaresFn<double> squares() { return kernels().tile_squares_f64; }
   static TileDistancesFn<double> distances() { return kernels().tile_distances_f64; }
@@ -51,7 +51,7 @@ std::size_t up_to(std::size_t size, std::size_t unit) { return (size + unit - 1)
 /// Points in the order of their classes, centred, in blocks: rows for one side of a product, panels for the other.
 template <class T>
 struct SortedPoints {
-  std::size_t n, d, lead, blocks, classes;
+  std::size_t n = 0, d = 0, lead = 0, blocks = 0, classes = 0;
   std::vector<std::int64_t> order;  ///< sorted row -> row as given
   std::vector<T> rows;              ///< blocks * kBlock * lead
   std::vector<T> panels;            ///< blocks * lead * kBlock: a block's rows as columns
@@ -214,13 +214,13 @@ void fill_distances(const SortedPoints<T>& rows, std::size_t i_block, const Sort
   (products ? Passes<T>::product() : Passes<T>::squares())(shape, left, panel, tile.value);
   std::int64_t near[kTile];
   const bool grouped = columns.grouped && &rows == &columns;
-  Passes<T>::distances()(tile, {products, grouped, Passes<T>::near_share}, near);
+  Passes<T>::distances()(tile, {products, grouped, Passes<T>::kNearShare}, near);
   const T* right = &columns.rows[j_block * kBlock * columns.lead];
   for (std::int64_t i = 0; i < tile.rows.size; ++i) {
     if (near[i] == 0) continue;
     for (std::int64_t j = 0; j < tile.columns.size; ++j) {
       T& value = tile.value[i * kTile + j];
-      if (!(value < Passes<T>::near_share * (tile.rows.norm[i] + tile.columns.norm[j]))) continue;
+      if (!(value < Passes<T>::kNearShare * (tile.rows.norm[i] + tile.columns.norm[j]))) continue;
       T sum = 0;
       for (std::size_t k = 0; k < rows.d; ++k) {
         const T gap =
@@ -291,7 +291,7 @@ T scale_of(double bandwidth) {
 
 template <class T>
 T cutoff_of(std::size_t rows) {
-  return Passes<T>::cutoff + static_cast<T>(std::log(static_cast<double>(rows)));
+  return Passes<T>::kCutoff + static_cast<T>(std::log(static_cast<double>(rows)));
 }
 
 /// Class sums to probabilities; the running maxima to log normalisers.

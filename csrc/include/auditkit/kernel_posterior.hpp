@@ -17,10 +17,10 @@ namespace auditkit {
 template <class T>
 struct LabelledPoints {
   std::span<const T> x;  ///< n * d, finite
-  std::size_t d;
+  std::size_t d = 0;
   std::span<const std::int64_t> codes;  ///< n, in [0, classes)
   std::span<const double> log_weights;  ///< n, finite or -inf
-  std::size_t classes;
+  std::size_t classes = 0;
   [[nodiscard]] std::size_t size() const { return codes.size(); }
 };
 

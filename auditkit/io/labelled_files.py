@@ -1,0 +1,232 @@
+"""Strict reading of labelled rows (``X``, ``y`` and what goes with them) and of predictions for them."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditkit.errors import InputError, show
+from auditkit.io.archives import BYTE_LIMIT, Layout, read_npy, read_npz
+from auditkit.io.files import read_bytes
+
+_ROWS = Layout(
+    columns=("X", "y", "groups", "unit", "id", "soft"),
+    needed=("X", "y"),
+    meaning="X: the rows; y: their classes; groups: rows that belong together; soft: true class probabilities",
+    cure="write it again with numpy.savez(file, X=..., y=...)",
+    any_shape=("X", "soft"),
+)
+_SOFT = Layout(
+    columns=("soft", "X", "y", "groups", "unit", "id"),
+    needed=("soft",),
+    meaning="soft: the true class probabilities of each row, shape (n, K)",
+    cure="write it again with numpy.savez(file, soft=...)",
+    any_shape=("X", "soft"),
+)
+_PREDICTIONS = Layout(
+    columns=("predictions", "probabilities"),
+    needed=(),
+    meaning="predictions: a class a row; probabilities: one column a class, in the order of the sorted labels",
+    cure="write it again with numpy.save(file, predictions)",
+    any_shape=("predictions", "probabilities"),
+    container="NumPy file",
+)
+_NOT_FEATURES = ("groups", "unit", "id")
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledFile:
+    """The arrays of one file.
+
+    Attributes
+    ----------
+    columns : mapping of str to array
+        ``X`` of shape (n, ...), ``y``, and those of ``groups``, ``id``, ``soft`` that the file holds.
+    sha256 : str
+        Hexadecimal digest of the very bytes that were read.
+    bytes : int
+        Their number.
+    name : str
+        The file's name without its folder.
+    """
+
+    columns: Mapping[str, NDArray[Any]]
+    sha256: str
+    bytes: int
+    name: str
+
+    @property
+    def identity(self) -> dict[str, str | int]:
+        """Name, sha256 and bytes, as they stand in results."""
+        return {"name": self.name, "sha256": self.sha256, "bytes": self.bytes}
+
+
+def read_labelled_file(path: str | Path, *, label: str = "y", soft: bool = False) -> LabelledFile:
+    """Read labelled rows from an .npz archive or a .csv file.
+
+    Parameters
+    ----------
+    path : path
+        Arrays ``X``, ``y`` and optionally ``groups`` (or ``unit``), ``id`` and ``soft``; or lines of numbers below
+        their names, one column of which holds the classes, and optionally ``groups`` (or ``unit``) and ``id``.
+    label : str
+        The column of the classes in a .csv file.
+    soft : bool
+        Whether true class probabilities are needed, and X and y are not.
+
+    Raises
+    ------
+    InputError
+        For other endings, unreadable, damaged or oversized files, unknown or missing columns, pickled objects, cells
+        that are no number (AK-BE-067). What the rows must be is left to who uses them.
+    """
+    name, suffix = show(path), Path(path).suffix.lower()
+    if suffix not in (".npz", ".csv") or (soft and suffix == ".csv"):
+        wanted = ".npz" if soft else ".npz or .csv"
+        raise InputError(
+            f"{name}: must end in {wanted}, not {show(suffix)!r}",
+            id="AK-IO-020",
+            path=str(path),
+            hint="save the rows with numpy.savez(file, X=..., y=...)",
+        )
+    data = read_bytes(path, limit=BYTE_LIMIT)
+    if suffix == ".csv":
+        columns = _read_csv(data, name, str(path), label)
+    else:
+        columns = read_npz(data, name, str(path), _SOFT if soft else _ROWS)
+    if "unit" in columns and "groups" in columns:
+        raise InputError(
+            f"{name}: must hold groups or unit, not both",
+            id="AK-IO-022",
+            path=str(path),
+            hint="they mean the same",
+        )
+    if "unit" in columns:
+        columns["groups"] = columns.pop("unit")
+    return LabelledFile(columns, hashlib.sha256(data).hexdigest(), len(data), show(Path(path).name))
+
+
+def read_predictions(path: str | Path) -> LabelledFile:
+    """Read ``predictions`` or ``probabilities`` from a .npy or .npz file, or ``predictions`` from a .csv file.
+
+    Raises
+    ------
+    InputError
+        As `read_labelled_file`.
+    """
+    name, suffix = show(path), Path(path).suffix.lower()
+    if suffix not in (".npy", ".npz", ".csv"):
+        raise InputError(
+            f"{name}: must end in .npy, .npz or .csv, not {show(suffix)!r}",
+            id="AK-IO-020",
+            path=str(path),
+            hint="save the predictions with numpy.save(file, predictions)",
+        )
+    data = read_bytes(path, limit=BYTE_LIMIT)
+    if suffix == ".csv":
+        columns = {"predictions": _one_column(data, name, str(path))}
+    elif suffix == ".npy":
+        columns = {"predictions": read_npy(data, name, str(path), _PREDICTIONS, True)}
+    else:
+        columns = read_npz(data, name, str(path), _PREDICTIONS)
+    if len(columns) != 1:
+        raise InputError(
+            f"{name}: must hold one of predictions and probabilities",
+            id="AK-IO-023",
+            path=str(path),
+            hint=_PREDICTIONS.meaning,
+        )
+    return LabelledFile(columns, hashlib.sha256(data).hexdigest(), len(data), show(Path(path).name))
+
+
+def _lines(data: bytes, name: str, path: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The heading and the lines of a CSV file with their numbers, all of one length; empty lines are passed over."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        _refuse_csv(f"{name}: must be UTF-8 text: byte {error.start:,} is not", path)
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    found = []
+    try:
+        heading = [cell.strip() for cell in next(lines, [])]
+        for row in lines:
+            if not row:
+                continue
+            if len(row) != len(heading):
+                place = f"{name}: line {lines.line_num:,}"
+                _refuse_csv(
+                    f"{place}: must have {len(heading)} columns as the first line, not {len(row)}", path
+                )
+            found.append((lines.line_num, row))
+    except csv.Error as error:
+        _refuse_csv(f"{name}: line {lines.line_num:,}: must be CSV: {show(error)}", path)
+    if len(set(heading)) != len(heading):
+        twice = next(key for key in heading if heading.count(key) > 1)
+        raise InputError(f"{name}: column {show(twice)!r} is there twice", id="AK-IO-022", path=path)
+    return heading, found
+
+
+def _refuse_csv(message: str, path: str) -> NoReturn:
+    raise InputError(message, id="AK-IO-024", path=path) from None
+
+
+def _read_csv(data: bytes, name: str, path: str, label: str) -> dict[str, NDArray[Any]]:
+    heading, rows = _lines(data, name, path)
+    features = [place for place, key in enumerate(heading) if key != label and key not in _NOT_FEATURES]
+    if label not in heading or not features:
+        missing = f"column {show(label)!r}" if label not in heading else "a column of numbers"
+        raise InputError(
+            f"{name}: must hold {missing}; it holds {show(', '.join(heading)) or 'nothing'}",
+            id="AK-IO-023",
+            path=path,
+            hint="--label names the column of the classes",
+        )
+    X = np.empty((len(rows), len(features)))
+    for place, (line, row) in enumerate(rows):
+        for column, at in enumerate(features):
+            X[place, column] = _number(
+                row[at], f"{name}: line {line:,}, column {show(heading[at], 40)}", path
+            )
+    columns = {"X": X, "y": _values([row[heading.index(label)] for _, row in rows])}
+    for key in ("groups", "unit"):
+        if key in heading:
+            columns[key] = _values([row[heading.index(key)] for _, row in rows])
+    return columns
+
+
+def _one_column(data: bytes, name: str, path: str) -> NDArray[Any]:
+    heading, rows = _lines(data, name, path)
+    if heading != ["predictions"]:
+        shown = show(", ".join(heading)) or "nothing"
+        message = f"{name}: must hold one column, predictions; it holds {shown}"
+        raise InputError(message, id="AK-IO-023", path=path, hint=_PREDICTIONS.meaning)
+    return _values([row[0] for _, row in rows])
+
+
+def _number(cell: str, at: str, path: str) -> float:
+    try:
+        if "_" not in cell:
+            return float(cell)
+    except ValueError:
+        pass
+    hint = "classes may be text, features are numbers; leave the column out"
+    raise InputError(f"{at}: must be a number, not {show(cell, 40)!r}", id="AK-BE-067", path=path, hint=hint)
+
+
+def _values(cells: list[str]) -> NDArray[Any]:
+    """Whole numbers where all cells are such, else text."""
+    stripped = [cell.strip() for cell in cells]
+    try:
+        if any("_" in cell for cell in stripped):
+            raise ValueError
+        return np.array([int(cell) for cell in stripped], dtype=np.int64)
+    except (ValueError, OverflowError):
+        return np.array(stripped, dtype=np.str_)
