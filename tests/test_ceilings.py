@@ -119,11 +119,12 @@ def test_no_attack_breaks_a_certified_row(rule, masked, classes, norm):
     steps = steps if mask is None else steps * mask
     size = {"linf": np.inf, "l2": 2, "l1": 1}[norm]
     steps *= eps / np.maximum(np.linalg.norm(steps, ord=size, axis=1, keepdims=True), 1e-9)
-    mean, spread = reference.mean(axis=0), reference.std(axis=0)
-    fitted = LogisticRegression(max_iter=200).fit((reference - mean) / spread, y[:100])
+    weights, offsets = ceilings._logistic(reference, y[:100])
+    if rule == "linear":
+        certified = ceilings._linear_certificate(weights, offsets, ball)(fresh, y[100:])
     for x, own in zip(fresh[certified], y[100:][certified], strict=True):
         if rule == "linear":
-            given = fitted.predict((x + steps - mean) / spread)
+            given = ((x + steps) @ weights.T + offsets).argmax(axis=1)
         else:
             given = y[nearest(x + steps, reference, 1, norm=norm if rule == "nearest" else "l2")[0][:, 0]]
         assert (given == own).all()
@@ -220,6 +221,17 @@ def test_what_a_certificate_of_the_users_gives():
     assert found.to_dict()["value"] == found.value
 
 
+def test_rows_of_a_group_count_once_and_stay_together():
+    rng = np.random.default_rng(7)
+    X, y = rng.normal(size=(300, 3)), rng.integers(0, 2, 300)
+    copies, groups = np.tile(X, (4, 1)), np.tile(np.arange(300), 4)
+    # labels that follow nothing: copies on both sides of the split would certify all the same
+    assert ceiling(copies, np.tile(y, 4), eps=1e-6, classifier="nearest").value < 0.1
+    assert ceiling(copies, np.tile(y, 4), eps=1e-6, classifier="nearest", groups=groups).value > 0.4
+    once = ceiling(copies, np.tile(y, 4), eps=0.1, groups=groups, classifier=lambda *_: np.ones(1200, bool))
+    assert once.trials == 300
+
+
 def test_small_and_odd_input_has_an_answer():
     for n in (4, 5, 9):
         X, y = np.arange(2.0 * n).reshape(n, 2), np.arange(n) % 2
@@ -233,6 +245,8 @@ def test_small_and_odd_input_has_an_answer():
         assert 0 < ceiling(X, labels, eps=0.1, mask=mask).value <= 1
     twice = np.concatenate([X, X])
     assert sample_ceiling(twice, np.r_[np.zeros(60), np.ones(60)], eps=9, mask=np.zeros(6, bool)).value == 0.5
+    apart = ceiling(X, labels, eps=0.1, groups=np.arange(60) // 3)
+    assert apart.trials == 20 - round(20 * 2 / 3) and apart.details["reference"] == 39
     first, second = (ceiling(X, labels, eps=0.1, seed=seed) for seed in (1, 1))
     assert first == second and first.details["seed"] == 1
 
@@ -253,6 +267,8 @@ def test_bad_input_is_refused(monkeypatch):
         (lambda: ceiling(X, y, eps=1, classifier=lambda *_: np.ones(8)), "AK-BE-015"),
         (lambda: ceiling(X, y, eps=1, classifier=lambda *_: np.ones(7, bool)), "AK-BE-015"),
         (lambda: ceiling(X[:3], y[:3], eps=1), "AK-BE-016"),
+        (lambda: ceiling(X, y, eps=1, groups=[0, 0, 1, 1, 2, 2, 2, 2]), "AK-BE-016"),
+        (lambda: ceiling(X, y, eps=1, groups=[0]), "AK-BE-003"),
         (lambda: ceiling(X, y, eps=1, classifier="svm"), "AK-BE-017"),
         (lambda: ceiling(X, 0 * y, eps=1), "AK-BE-002"),
         (lambda: ceiling(X, y, eps=1, alpha=1), "AK-BE-005"),

@@ -24,6 +24,7 @@ from auditkit.bayes_error._inputs import (
     needs_two_classes,
     read_alpha,
     read_at_least_zero,
+    read_groups,
     read_labelled,
     read_seed,
 )
@@ -51,6 +52,7 @@ Certificate = Callable[[NDArray[Any], NDArray[np.int64]], NDArray[np.bool_]]
 _FEWEST = 4
 _OTHERS = 64
 _FRIENDS = 4
+_TAUGHT = 5_000  # rows that a linear rule is fitted to
 _SPLIT = 0xCE11
 
 
@@ -76,6 +78,15 @@ class Ball:
         return np.asarray(np.sqrt((sizes * sizes).sum(axis=-1)))
 
 
+@dataclass(frozen=True)
+class _Split:
+    """Rows in random order, and one row of each group in random order."""
+
+    order: NDArray[np.int64]
+    units: NDArray[np.int64]
+    groups: NDArray[np.int64]
+
+
 def ceiling(
     X: Any,
     y: Any,
@@ -85,6 +96,7 @@ def ceiling(
     classifier: Any = None,
     alpha: float = 0.05,
     mask: Any = None,
+    groups: Any = None,
     seed: int = 0,
 ) -> Ceiling:
     """The most Bayes error that any map moving rows by at most eps can make: for the population, certified (U2).
@@ -110,6 +122,9 @@ def ceiling(
         The ceiling is wrong with at most this probability.
     mask : array_like, shape (d,) or of one row, of bool, optional
         Features that may move.
+    groups : array_like, shape (n,), optional
+        Rows of one group (a subject, a duplicate) stay on one side of the split and count once: the ceiling is that of
+        a random row of a random group.
     seed : int
         Of the split.
 
@@ -121,7 +136,7 @@ def ceiling(
     Raises
     ------
     InputError
-        AK-BE-001 to 007, 010 to 017.
+        AK-BE-001 to 003, 005 to 007, 010 to 017.
 
     Notes
     -----
@@ -136,16 +151,15 @@ def ceiling(
     needs_two_classes(data)
     ball = _ball(data, eps, norm, mask, X)
     level = read_alpha(alpha)
-    order = np.random.default_rng([read_seed(seed), _SPLIT]).permutation(data.n)
-    if data.n < _FEWEST:
-        refuse(
-            "X", f"{_FEWEST} rows or more", f"{data.n}", id="AK-BE-016", hint="sample_ceiling needs no split"
-        )
+    split = _split(data.n, groups, read_seed(seed))
+    if split.units.size < _FEWEST:
+        have = f"{split.units.size} {'rows' if groups is None else 'groups'}"
+        refuse("X", f"{_FEWEST} rows or more", have, id="AK-BE-016", hint="sample_ceiling needs no split")
     candidates = list(classifier) if isinstance(classifier, list | tuple) else [classifier]
     if not candidates:
         refuse("classifier", "one or more", "none", id="AK-BE-015")
     found = [
-        _judged(one, data, ball, order, given=(X, y), alpha=level / len(candidates)) for one in candidates
+        _judged(one, data, ball, split, given=(X, y), alpha=level / len(candidates)) for one in candidates
     ]
     best = min(range(len(found)), key=lambda j: found[j].value)
     chosen = found[best]
@@ -270,25 +284,36 @@ def _close_pairs(
     return start, neighbour
 
 
+def _split(n: int, groups: Any, seed: int) -> _Split:
+    rng = np.random.default_rng([seed, _SPLIT])
+    order = rng.permutation(n)
+    if groups is None:
+        return _Split(order, order, np.arange(n))
+    codes = read_groups(groups, n)
+    _, first = np.unique(codes[order], return_index=True)
+    return _Split(order, rng.permutation(order[first]), codes)
+
+
 def _judged(
     classifier: Any,
     data: Labelled,
     ball: Ball,
-    order: NDArray[np.int64],
+    split: _Split,
     *,
     given: tuple[Any, Any],
     alpha: float,
 ) -> Ceiling:
     """The ceiling by one classifier, on the rows that are fresh for it."""
     if classifier is None or isinstance(classifier, str):
-        cut = min(data.n - 1, max(1, round(REFERENCE * data.n)))
-        reference, fresh = order[:cut], order[cut:]
+        fresh = split.units[min(split.units.size - 1, max(1, round(REFERENCE * split.units.size))) :]
+        reference = split.order[~np.isin(split.groups[split.order], split.groups[fresh])]
         name, certify = _own_rule(classifier, data, ball, reference)
         certified = certify(data.X[fresh], data.codes[fresh])
         assumptions: tuple[Assumption, ...] = (INDEPENDENT,)
-        details: dict[str, Any] = {"reference": int(cut)}
+        details: dict[str, Any] = {"reference": int(reference.size)}
     else:
-        name, certified = _users_rule(classifier, data, ball, given)
+        name, every = _users_rule(classifier, data, ball, given)
+        certified = every[split.units]
         assumptions, details = (INDEPENDENT, FRESH), {}
     errors, trials = int((~certified).sum()), int(certified.size)
     return Ceiling(
@@ -359,9 +384,7 @@ def _linear_of_user(classifier: Any, data: Labelled, ball: Ball) -> NDArray[np.b
     place = {label: c for c, label in enumerate(labels)}
     codes = np.array([place.get(label, -1) for label in data.classes.tolist()])[data.codes]
     offsets = np.broadcast_to(offsets, (expected,))
-    if expected == 1:
-        weights, offsets = np.concatenate([-weights, weights]) / 2, np.concatenate([-offsets, offsets]) / 2
-    return _linear_certificate(weights, offsets, ball)(data.X, codes)
+    return _linear_certificate(*_of_each_class(weights, offsets), ball)(data.X, codes)
 
 
 def _nearest_rule(X: NDArray[Any], codes: NDArray[np.int64], ball: Ball) -> Certificate:
@@ -450,31 +473,43 @@ def _dual_stretch(ball: Ball, d: int) -> float:
 
 
 def _linear_rule(X: NDArray[Any], codes: NDArray[np.int64], ball: Ball) -> Certificate:
-    """Logistic regression on standardised features, brought back to the features themselves."""
-    present, place = np.unique(codes, return_inverse=True)
+    """Logistic regression on the first rows, which are in random order."""
+    present, place = np.unique(codes[:_TAUGHT], return_inverse=True)
     if present.size < 2:
         return lambda rows, own: np.zeros(len(rows), dtype=np.bool_)
-    from sklearn.linear_model import LogisticRegression
-
-    rows = X.astype(np.float64)
-    mean, spread = rows.mean(axis=0), rows.std(axis=0)
-    spread = np.where(spread > 0, spread, 1.0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a fit that has not converged is a rule like any other
-        fitted = LogisticRegression(max_iter=200).fit((rows - mean) / spread, place)
-    weights = fitted.coef_ / spread
-    offsets = fitted.intercept_ - weights @ mean
-    if present.size == 2:
-        weights, offsets = np.concatenate([-weights, weights]) / 2, np.concatenate([-offsets, offsets]) / 2
+    certify = _linear_certificate(*_logistic(X[:_TAUGHT].astype(np.float64), place), ball)
     where = np.full(int(codes.max()) + 1, -1)
     where[present] = np.arange(present.size)
-    certify = _linear_certificate(weights, offsets, ball)
 
     def certify_codes(fresh: NDArray[Any], own: NDArray[np.int64]) -> NDArray[np.bool_]:
         known = np.where(own < where.size, where[np.minimum(own, where.size - 1)], -1)
         return certify(fresh, known)
 
     return certify_codes
+
+
+def _logistic(
+    rows: NDArray[np.float64], codes: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weights (K, d) and offsets (K,) of a logistic regression, fitted to standardised features."""
+    from sklearn.linear_model import LogisticRegression
+
+    mean, spread = rows.mean(axis=0), rows.std(axis=0)
+    spread = np.where(spread > 0, spread, 1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a fit that has not converged is a rule like any other
+        fitted = LogisticRegression(max_iter=100).fit((rows - mean) / spread, codes)
+    weights = fitted.coef_ / spread
+    return _of_each_class(weights, fitted.intercept_ - weights @ mean)
+
+
+def _of_each_class(
+    weights: NDArray[np.float64], offsets: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """One row a class, where two classes share one."""
+    if len(weights) > 1:
+        return weights, offsets
+    return np.concatenate([-weights, weights]) / 2, np.concatenate([-offsets, offsets]) / 2
 
 
 def _linear_certificate(

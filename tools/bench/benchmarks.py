@@ -387,6 +387,29 @@ def _asked(side: Side, case: dict[str, Any], limits: dict[str, Any]) -> dict[str
     return answer
 
 
+def neighbours(bench: Bench) -> None:
+    """Nearest neighbours of all rows and the spanning tree on one core, against scikit-learn and SciPy."""
+    cases_of = [
+        ("all_neighbours", {"n": 10_000, "d": 128, "k": 1, "dtype": "float32"}, 0.7),
+        ("all_neighbours", {"n": 10_000, "d": 128, "k": 10, "dtype": "float64"}, 0.8),
+        ("all_neighbours", {"n": 10_000, "d": 16, "k": 10, "dtype": "float64"}, 0.7),
+        ("tree_length", {"n": 4_000, "d": 64, "dtype": "float64"}, 0.05),
+    ]
+    with Side("sklearn", sys.executable, core=bench.core) as peer:
+        for task, case, limit in cases_of:
+            name = f"{task.replace('_', ' ')}, " + ", ".join(f"{key} {value}" for key, value in case.items())
+            at = case | {"classes": 2, "threads": 1}
+            pair = _compare(bench, peer, task, at, name)
+            if pair is None or abs(pair[0] - pair[1]) > 1e-5 * abs(pair[1]):
+                raise RuntimeError(f"{name}: the two sides differ")
+            least = {
+                row["side"]: row["min cpu"]
+                for row in bench.report.rows
+                if row["name"] == name and "min cpu" in row
+            }
+            bench.report.bar(name, least["auditkit"] / least["sklearn"], limit, unit="x")
+
+
 def startup(bench: Bench) -> None:
     """CPU time of `auditkit --help` over that of bare Python."""
     command = Path(sys.executable).parent / "auditkit"
@@ -426,5 +449,6 @@ BENCHMARKS: dict[str, Callable[[Bench], None]] = {
     "batch-ranks": batch_ranks,
     "batch-mean": batch_mean,
     "kernel-gradient": kernel_gradient,
+    "neighbours": neighbours,
     "startup": startup,
 }

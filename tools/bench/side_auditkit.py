@@ -295,3 +295,21 @@ def kernel_gradient(case: dict[str, Any]) -> Task:
         return [value, float(np.abs(gradient).max())]
 
     return run
+
+
+def all_neighbours(case: dict[str, Any]) -> Task:
+    """The sum of the distances of all rows to their k nearest others."""
+    from auditkit.bayes_error.neighbours import nearest
+
+    auditkit.set_num_threads(case["threads"])
+    X = labelled_rows(case)[0].astype(case["dtype"])
+    return lambda: float(np.sqrt(nearest(X, X, case["k"], exclude_self=True)[1]).sum())
+
+
+def tree_length(case: dict[str, Any]) -> Task:
+    """The length of the Euclidean minimum spanning tree."""
+    from auditkit.bayes_error.neighbours import spanning_tree
+
+    auditkit.set_num_threads(case["threads"])
+    X = labelled_rows(case)[0].astype(case["dtype"])
+    return lambda: float(np.sqrt(spanning_tree(X)[1]).sum())
