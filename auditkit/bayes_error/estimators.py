@@ -236,8 +236,7 @@ def _anchors(task: Task) -> _Anchors:
     data = task.data
     scaled = members.fit_scaler(data.X)(data.X)
     rows = Labelled(scaled, data.codes, data.classes, data.shape)
-    with np.errstate(divide="ignore"):
-        kernel = fit_kernel(rows, groups=task.groups, ratios=task.ratios if (task.ratios != 1).any() else None)
+    kernel = _kernel(task, rows)
     one = knn_errors(rows, ks=(1,), groups=task.groups)[1]
     lowest = cover_hart(one, data.k)
     tree = henze_penrose(rows)
@@ -257,6 +256,14 @@ def _anchors(task: Task) -> _Anchors:
         for name, (bound, details) in bounds.items():
             found[name] = MemberError(name, bound(moments), None, "moment-bound", details)
     return _Anchors(kernel, found, max(0.0, min(lowest, kernel.plug_in, tree.lower)))
+
+
+def _kernel(task: Task, rows: Labelled) -> KernelFit:
+    """The kernel posterior of the rows whose classes the target has."""
+    kept = task.row_weights > 0
+    few = Labelled(np.ascontiguousarray(rows.X[kept]), rows.codes[kept], rows.classes, rows.shape)
+    ratios = np.where(task.ratios > 0, task.ratios, 1.0)
+    return fit_kernel(few, groups=task.groups[kept], ratios=ratios if (ratios != 1).any() else None)
 
 
 def _classifiers(names: list[str], crossed: CrossFit, kernel: KernelFit) -> dict[str, MemberError]:

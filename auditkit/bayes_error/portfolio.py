@@ -101,13 +101,19 @@ def stratified_folds(
 
 
 def predict(task: Task, train: NDArray[np.int64], test: NDArray[np.int64], tag: int) -> NDArray[np.int64]:
-    """Classes of the test rows by every member fitted on the training rows: (members, m)."""
+    """Classes of the test rows by every member fitted on the training rows: (members, m).
+
+    Rows of classes that the target lacks teach nothing, unless there are no others.
+    """
+    kept = train[task.row_weights[train] > 0]
+    ratios = task.ratios if kept.size else np.ones(task.data.k)
+    train = kept if kept.size else train
     scaler = fit_scaler(task.data.X[train])
     part = Part(
         X=scaler(task.data.X[train]),
         codes=task.data.codes[train],
         k=task.data.k,
-        ratios=task.ratios,
+        ratios=ratios,
         groups=task.groups[train],
         labels=task.data.classes,
         seed=(task.seed, tag),
