@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -44,7 +45,8 @@ def test_worked_examples(id):
     name, method, value = WORKED[id]
     truth, X, y = problem(name, ROWS)
     assert truth.bayes_error == pytest.approx(value, abs=5e-8)
-    found = estimate(X, y, method=method, seed=1)
+    # at 95% one in twenty of these would miss by right
+    found = estimate(X, y, method=method, alpha=1e-4, seed=1)
     spread = (value * (1 - value) / ROWS) ** 0.5
     # 4 standard errors, and 0.01 for what the rule's d parameters a class cost with 720 rows
     assert -4 * spread <= found.value - value <= 4 * spread + 0.01
@@ -55,14 +57,20 @@ def test_worked_examples(id):
 @pytest.fixture(scope="module")
 def whole():
     truth, X, y = problem("rings, d = 2", 150)
-    return truth, X, y, estimate(X, y, seed=3, learning_curve=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(members, "TREES", 10)
+        patch.setattr(members, "ROUNDS", 8)
+        return truth, y, estimate(X, y, seed=3, learning_curve=True)
 
 
 def test_portfolio_of_all_members(whole):
-    truth, X, y, found = whole
+    truth, y, found = whole
     assert isinstance(found, BayesErrorEstimate)
     assert [m for m in found.by_method if found.by_method[m].role == "classifier"] == list(members.NAMES)
-    assert {m for m in found.by_method if found.by_method[m].role == "moment-bound"} == {"bhattacharyya", "mahalanobis"}
+    assert {m for m in found.by_method if found.by_method[m].role == "moment-bound"} == {
+        "bhattacharyya",
+        "mahalanobis",
+    }
     assert {m for m in found.by_method if found.by_method[m].role == "anchor"} == {"cover-hart", "ghp"}
     errors = {m: found.by_method[m].value for m in members.NAMES}
     assert errors[found.selected] == min(errors.values()) <= found.value
@@ -98,7 +106,11 @@ def test_labels_origin_and_units_do_not_matter(method):
     # powers of 2 and a whole shift of values of few bits leave standardised rows as they are, up to rounding
     moved = estimate(X * 2**20 + 1000, y, method=method, seed=5)
     for other in (named, moved):
-        assert (other.value, other.upper, other.upper_errors) == (first.value, first.upper, first.upper_errors)
+        assert (other.value, other.upper, other.upper_errors) == (
+            first.value,
+            first.upper,
+            first.upper_errors,
+        )
     # other order of classes: other folds, the same task
     swapped = estimate(X, 1 - y, method=method, seed=5)
     assert abs(swapped.value - first.value) <= 4 * first.by_method[method].standard_error
@@ -123,8 +135,6 @@ def test_target_shares():
     _, X, y = problem("two Gaussians, d = 1", 1500)
     found = estimate(X, y, method="lda", weights={0: 0.8, 1: 0.2}, seed=0)
     # W3 has means 2 apart; 2.5 apart at .8/.2:
-    from statistics import NormalDist
-
     t, phi = np.log(4), NormalDist().cdf
     truth = 0.8 * phi(-1.25 - t / 2.5) + 0.2 * phi(-1.25 + t / 2.5)
     assert abs(found.value - truth) <= 4 * found.by_method["lda"].standard_error + 0.01
@@ -166,7 +176,9 @@ def test_edges(edge, monkeypatch):
     notes = {note.id for note in found.warnings}
     assert "members-left-out" in notes
     assert ("more-features-than-rows" in notes) == (edge == "more features than rows")
-    assert ("single-row-class" in notes) == (edge in {"two rows", "every row its own class", "a class of one row"})
+    assert ("single-row-class" in notes) == (
+        edge in {"two rows", "every row its own class", "a class of one row"}
+    )
     if edge == "every row its own class":
         assert found.value == 1
 

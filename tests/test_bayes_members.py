@@ -78,8 +78,12 @@ def test_two_class_bounds_in_closed_form():
     X = rng.normal(size=(n, 2)) + gap * y[:, None] * np.array([1, 0])
     moments = gaussians.fit_moments(X, y, 2)
     # equal unit covariances: B = gap^2 / 8, D = gap; the error of gap^2 is 2 gap sqrt(4 / n) = 0.04
-    assert gaussians.bhattacharyya(moments) == pytest.approx(0.5 * math.exp(-0.5), abs=4.5 * 0.3 * 0.04 / 8 * 2)
-    assert gaussians.mahalanobis(moments) == pytest.approx(0.5 / (1 + 0.25 * 4), abs=4.5 * 0.0625 * 0.04 * 1.5)
+    assert gaussians.bhattacharyya(moments) == pytest.approx(
+        0.5 * math.exp(-0.5), abs=4.5 * 0.3 * 0.04 / 8 * 2
+    )
+    assert gaussians.mahalanobis(moments) == pytest.approx(
+        0.5 / (1 + 0.25 * 4), abs=4.5 * 0.0625 * 0.04 * 1.5
+    )
 
 
 def test_bhattacharyya_of_other_scales():

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from auditkit.arguments import one_of, refuse
 from auditkit.bayes_error import gaussians, members
@@ -24,7 +23,8 @@ from auditkit.bayes_error._inputs import (
     read_seed,
 )
 from auditkit.bayes_error.kernel import KernelFit, fit_kernel
-from auditkit.bayes_error.learning_curve import extrapolate, learning_curve as curve_of
+from auditkit.bayes_error.learning_curve import extrapolate
+from auditkit.bayes_error.learning_curve import learning_curve as curve_of
 from auditkit.bayes_error.neighbours import check_range, cover_hart, henze_penrose, knn_errors
 from auditkit.bayes_error.portfolio import (
     CrossFit,
@@ -137,7 +137,7 @@ def estimate(
     started = time.perf_counter()
     if soft is not None:
         _alone(groups=groups, weights=weights, models=models, learning_curve=learning_curve or None)
-        return _soft_answer(soft, y, method, level, seed, started)
+        return _soft_answer(soft, y, method=method, alpha=level, seed=seed, started=started)
     data = read_labelled(X, y)
     needs_two_classes(data)
     check_range(data.X)
@@ -218,9 +218,7 @@ def _bound_name(request: _Request) -> str:
     return "clopper-pearson, predicted forwards"
 
 
-def _settings(
-    request: _Request, crossed: CrossFit, upper: Upper, names: list[str]
-) -> dict[str, Any]:
+def _settings(request: _Request, crossed: CrossFit, upper: Upper, names: list[str]) -> dict[str, Any]:
     return {
         "members": names,
         "left_out": list(request.left_out),
@@ -242,15 +240,16 @@ def _anchors(task: Task) -> _Anchors:
     tree = henze_penrose(rows)
     found = {
         "cover-hart": MemberError("cover-hart", lowest, None, "anchor", {"one_neighbour_error": one}),
-        "ghp": MemberError(
-            "ghp", tree.lower, None, "anchor", {"delta": tree.delta, "upper": tree.upper}
-        ),
+        "ghp": MemberError("ghp", tree.lower, None, "anchor", {"delta": tree.delta, "upper": tree.upper}),
     }
     if data.k == 2 and np.bincount(data.codes).min() > 1:
         moments = gaussians.fit_moments(scaled, data.codes, 2, task.ratios)
         text = {"holds": "if the moments are right"}
         bounds = {
-            "bhattacharyya": (gaussians.bhattacharyya, {"holds": "if the classes are Gaussian and the moments right"}),
+            "bhattacharyya": (
+                gaussians.bhattacharyya,
+                {"holds": "if the classes are Gaussian and the moments right"},
+            ),
             "mahalanobis": (gaussians.mahalanobis, text),
         }
         for name, (bound, details) in bounds.items():
@@ -307,7 +306,9 @@ def _warnings(request: _Request, anchors: _Anchors) -> tuple[Note, ...]:
     if gap > PLUG_IN_GAP:
         text = f"The kernel's plug-in ({anchors.kernel.plug_in:.3f}) and leave-one-out error "
         found.append(
-            Note("plug-in-gap", text + f"({anchors.kernel.error:.3f}) differ: its posterior is not calibrated.")
+            Note(
+                "plug-in-gap", text + f"({anchors.kernel.error:.3f}) differ: its posterior is not calibrated."
+            )
         )
     single = int((np.bincount(data.codes) == 1).sum())
     if single:
@@ -317,10 +318,14 @@ def _warnings(request: _Request, anchors: _Anchors) -> tuple[Note, ...]:
     if copies and not request.grouped:
         text = f"{copies:,} rows equal another row, {conflicts:,} of them one of another class: if they are copies "
         found.append(
-            Note("duplicate-rows", text + "and not values that recur, the bound needs `groups` that join them.")
+            Note(
+                "duplicate-rows", text + "and not values that recur, the bound needs `groups` that join them."
+            )
         )
     if data.X.shape[1] > data.n:
-        text = f"More features ({data.X.shape[1]:,}) than rows ({data.n:,}): expect the estimate to be too high."
+        text = (
+            f"More features ({data.X.shape[1]:,}) than rows ({data.n:,}): expect the estimate to be too high."
+        )
         found.append(Note("more-features-than-rows", text))
     if request.left_out:
         why = "too many classes" if members.has_library() else "scikit-learn is not installed"
@@ -334,9 +339,11 @@ def _warnings(request: _Request, anchors: _Anchors) -> tuple[Note, ...]:
 def _duplicates(data: Labelled) -> tuple[int, int]:
     """Rows that equal another row, and those that equal one of another class."""
     # + 0.0: -0.0 and 0.0 are one value
-    keys = np.ascontiguousarray(data.X + 0.0).view(np.dtype((np.void, data.X.dtype.itemsize * data.X.shape[1])))
+    keys = np.ascontiguousarray(data.X + 0.0).view(
+        np.dtype((np.void, data.X.dtype.itemsize * data.X.shape[1]))
+    )
     _, inverse, counts = np.unique(keys[:, 0], return_inverse=True, return_counts=True)
-    pairs, pair_of, pair_counts = np.unique(
+    _, pair_of, pair_counts = np.unique(
         inverse.astype(np.int64) * data.k + data.codes, return_inverse=True, return_counts=True
     )
     same = pair_counts[pair_of]
@@ -350,7 +357,7 @@ def _alone(**others: Any) -> None:
 
 
 def _soft_answer(
-    soft: Any, y: Any, method: str, alpha: float, seed: int, started: float
+    soft: Any, y: Any, *, method: str, alpha: float, seed: int, started: float
 ) -> BayesErrorEstimate:
     one_of(method, ("portfolio", "soft-labels"), "method", id="AK-BE-025")
     data = None

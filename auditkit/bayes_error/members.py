@@ -7,7 +7,7 @@ import importlib.util
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ BANDWIDTH_ROWS = 3000
 FAR = 1e9
 """Standardised features are cut here: a feature that is constant in training may be anything elsewhere."""
 MOST_CLASSES = {"boosting": 20, "logistic": 200, "forest": 2000}
-TREES, ROUNDS = 100, 60
+TREES, ROUNDS = 60, 40
 
 
 @dataclass(frozen=True)
@@ -215,12 +215,12 @@ def has_library() -> bool:
     return importlib.util.find_spec("sklearn") is not None
 
 
-def family(classes: int, models: Mapping[str, Any] | None = None) -> tuple[tuple[Member, ...], tuple[str, ...]]:
+def family(
+    classes: int, models: Mapping[str, Any] | None = None
+) -> tuple[tuple[Member, ...], tuple[str, ...]]:
     """The members for a number of classes, simplest first, and the names of those that are left out."""
     library = tuple(
-        member
-        for member in LIBRARY_MEMBERS
-        if has_library() and classes <= MOST_CLASSES[member.name]
+        member for member in LIBRARY_MEMBERS if has_library() and classes <= MOST_CLASSES[member.name]
     )
     left_out = tuple(member.name for member in LIBRARY_MEMBERS if member not in library)
     own = tuple(Member(name, _fit_model(name, model)) for name, model in (models or {}).items())
@@ -235,8 +235,10 @@ def read_models(models: Any) -> dict[str, Any]:
         models = [models]
     if not isinstance(models, Mapping):
         if not isinstance(models, list | tuple):
-            refuse("models", "a mapping from names to models, or a list of them", show(models), id="AK-BE-020")
-        named = {}
+            refuse(
+                "models", "a mapping from names to models, or a list of them", show(models), id="AK-BE-020"
+            )
+        named: dict[str, Any] = {}
         for model in models:
             name = type(model).__name__
             named[name if name not in named else f"{name} {len(named) + 1}"] = model
@@ -285,7 +287,7 @@ def _codes(name: str, model: Any, X: NDArray[np.float64], labels: NDArray[Any]) 
         _model_failed(name, "predict", error)
 
 
-def _model_failed(name: str, step: str, error: Exception) -> Any:
+def _model_failed(name: str, step: str, error: Exception) -> NoReturn:
     raise InputError(
         f"models[{name!r}]: must {step} standardised rows, not fail: {show(f'{type(error).__name__}: {error}')}",
         id="AK-BE-021",

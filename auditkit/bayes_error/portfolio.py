@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -188,7 +189,7 @@ def forward_upper(task: Task, alpha: float) -> Upper:
     starts = np.unique(np.linspace(max(1, order.size * FIRST_SHARE), order.size, BLOCKS + 1).astype(int))
     record = _past_errors(task, order[: starts[0]])
     errors, names = 0, []
-    for tag, (first, last) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
+    for tag, (first, last) in enumerate(pairwise(starts)):
         best = int(record.argmin())
         train = np.flatnonzero(np.isin(task.groups, order[:first]))
         test = trial_rows[order[first:last]]
@@ -225,7 +226,9 @@ def fixed_upper(task: Task, alpha: float) -> Upper:
         for c in np.flatnonzero((shares > 0) & (trials > 0)):
             limits[c] = error_upper(int(counts[c]), int(trials[c]), alpha / asked)
         errors = int(counts.sum())
-    return Upper(min(1.0, float(shares @ limits) * (1 + 1e-12)), errors, int(test.size), (one.members[0].name,))
+    return Upper(
+        min(1.0, float(shares @ limits) * (1 + 1e-12)), errors, int(test.size), (one.members[0].name,)
+    )
 
 
 def _ordered_units(task: Task, tag: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
