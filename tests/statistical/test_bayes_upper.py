@@ -6,6 +6,7 @@ Seeds are fixed; a share may miss its probability by 4 standard errors.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -92,6 +93,17 @@ def check_targets(sets):
 
 def test_coverage_with_target_shares():
     check_targets(40)
+
+
+def test_target_shares_combine_the_limits_of_the_classes():
+    """The majority rule never errs on the first class and always on the second."""
+    X, y = gaussians(np.random.default_rng(10), 200, 0.0)
+    ratios = np.array([0.9, 0.1]) / (np.bincount(y, minlength=2) / len(y))
+    majority = tuple(m for m in NUMPY_MEMBERS if m.name == "majority")
+    found = fixed_upper(replace(task(X, y, 0, ratios=ratios), members=majority), ALPHA)
+    first = error_upper(0, found.trials - found.errors, ALPHA / 2)
+    assert found.bound == pytest.approx(0.9 * first + 0.1, rel=1e-11)
+    assert found.bound >= 0.9 * first + 0.1
 
 
 @pytest.mark.slow

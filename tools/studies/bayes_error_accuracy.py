@@ -1,4 +1,4 @@
-"""How near the Bayes-error estimate comes to known Bayes errors, beside its peers: the table of docs/explain.
+"""How near the Bayes-error estimate comes to known Bayes errors, beside its peers.
 
 Usage: python tools/studies/bayes_error_accuracy.py [--seeds 2] [--rows 1500] [--fresh]
 
