@@ -103,8 +103,9 @@ def estimate(
     -------
     BayesErrorEstimate
         ``value`` is an estimate: the 5-fold cross-fitted error, each fold by the member that errs least on the other
-        folds (whose rules were fitted on this fold too: nested up to that). ``upper`` is certified at level 1 - alpha for independent rows, however many there
-        are; for votes and scores it is the end of a bootstrap interval. ``anchor`` is no bound.
+        folds (whose rules were fitted on this fold too: nested up to that). ``upper`` is certified at level
+        1 - alpha for independent rows, however many there are; for votes and scores it is the end of a bootstrap
+        interval. ``anchor`` is no bound.
 
     Raises
     ------
