@@ -102,8 +102,10 @@ def estimate(
     Returns
     -------
     BayesErrorEstimate
-        ``value`` is an estimate. ``upper`` is certified at level 1 - alpha for independent rows, however many there
-        are; for votes and scores it is the end of a bootstrap interval. ``anchor`` is no bound.
+        ``value`` is an estimate: the 5-fold cross-fitted error, each fold by the member that errs least on the other
+        folds (whose rules were fitted on this fold too: nested up to that). ``upper`` is certified at level
+        1 - alpha for independent rows, however many there are; for votes and scores it is the end of a bootstrap
+        interval. ``anchor`` is no bound.
 
     Raises
     ------
@@ -137,7 +139,7 @@ def estimate(
     started = time.perf_counter()
     if soft is not None:
         _alone(groups=groups, weights=weights, models=models, learning_curve=learning_curve or None)
-        return _soft_answer(soft, y, method, level, seed, started)
+        return _soft_answer(soft, y, method=method, alpha=level, seed=seed, started=started)
     data = read_labelled(X, y)
     needs_two_classes(data)
     check_range(data.X)
@@ -234,10 +236,14 @@ def _anchors(task: Task) -> _Anchors:
     data = task.data
     scaled = members.fit_scaler(data.X)(data.X)
     rows = Labelled(scaled, data.codes, data.classes, data.shape)
+<<<<<<< HEAD
     with np.errstate(divide="ignore"):
         kernel = fit_kernel(
             rows, groups=task.groups, ratios=task.ratios if (task.ratios != 1).any() else None
         )
+=======
+    kernel = _kernel(task, rows)
+>>>>>>> be-port
     one = knn_errors(rows, ks=(1,), groups=task.groups)[1]
     lowest = cover_hart(one, data.k)
     tree = henze_penrose(rows)
@@ -258,6 +264,14 @@ def _anchors(task: Task) -> _Anchors:
         for name, (bound, details) in bounds.items():
             found[name] = MemberError(name, bound(moments), None, "moment-bound", details)
     return _Anchors(kernel, found, max(0.0, min(lowest, kernel.plug_in, tree.lower)))
+
+
+def _kernel(task: Task, rows: Labelled) -> KernelFit:
+    """The kernel posterior of the rows whose classes the target has."""
+    kept = task.row_weights > 0
+    few = Labelled(np.ascontiguousarray(rows.X[kept]), rows.codes[kept], rows.classes, rows.shape)
+    ratios = np.where(task.ratios > 0, task.ratios, 1.0)
+    return fit_kernel(few, groups=task.groups[kept], ratios=ratios if (ratios != 1).any() else None)
 
 
 def _classifiers(names: list[str], crossed: CrossFit, kernel: KernelFit) -> dict[str, MemberError]:
@@ -338,7 +352,7 @@ def _duplicates(data: Labelled) -> tuple[int, int]:
         np.dtype((np.void, data.X.dtype.itemsize * data.X.shape[1]))
     )
     _, inverse, counts = np.unique(keys[:, 0], return_inverse=True, return_counts=True)
-    pairs, pair_of, pair_counts = np.unique(
+    _, pair_of, pair_counts = np.unique(
         inverse.astype(np.int64) * data.k + data.codes, return_inverse=True, return_counts=True
     )
     same = pair_counts[pair_of]
@@ -352,7 +366,7 @@ def _alone(**others: Any) -> None:
 
 
 def _soft_answer(
-    soft: Any, y: Any, method: str, alpha: float, seed: int, started: float
+    soft: Any, y: Any, *, method: str, alpha: float, seed: int, started: float
 ) -> BayesErrorEstimate:
     one_of(method, ("portfolio", "soft-labels"), "method", id="AK-BE-025")
     data = None

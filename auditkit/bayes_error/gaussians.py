@@ -40,8 +40,6 @@ def fit_moments(
     np.add.at(means, codes, X)
     means /= np.maximum(counts, 1)[:, None]
     shares = counts * (np.ones(k) if ratios is None else ratios)
-    # target shares may all be on classes that these rows lack
-    shares = shares if shares.sum() > 0 else counts.astype(np.float64)
     return Moments(shares / shares.sum(), means, X - means[codes], codes)
 
 

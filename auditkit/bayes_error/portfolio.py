@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,13 +102,19 @@ def stratified_folds(
 
 
 def predict(task: Task, train: NDArray[np.int64], test: NDArray[np.int64], tag: int) -> NDArray[np.int64]:
-    """Classes of the test rows by every member fitted on the training rows: (members, m)."""
+    """Classes of the test rows by every member fitted on the training rows: (members, m).
+
+    Rows of classes that the target lacks teach nothing, unless there are no others.
+    """
+    kept = train[task.row_weights[train] > 0]
+    ratios = task.ratios if kept.size else np.ones(task.data.k)
+    train = kept if kept.size else train
     scaler = fit_scaler(task.data.X[train])
     part = Part(
         X=scaler(task.data.X[train]),
         codes=task.data.codes[train],
         k=task.data.k,
-        ratios=task.ratios,
+        ratios=ratios,
         groups=task.groups[train],
         labels=task.data.classes,
         seed=(task.seed, tag),
@@ -182,7 +189,7 @@ def forward_upper(task: Task, alpha: float) -> Upper:
     starts = np.unique(np.linspace(max(1, order.size * FIRST_SHARE), order.size, BLOCKS + 1).astype(int))
     record = _past_errors(task, order[: starts[0]])
     errors, names = 0, []
-    for tag, (first, last) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
+    for tag, (first, last) in enumerate(pairwise(starts)):
         best = int(record.argmin())
         train = np.flatnonzero(np.isin(task.groups, order[:first]))
         test = trial_rows[order[first:last]]

@@ -26,9 +26,9 @@ class MemberError:
     Attributes
     ----------
     name : str
-        ``"majority"``, ``"kernel"``, ``"knn"``, ``"lda"``, ``"qda"``, ``"spherical-qda"``, ``"logistic"``, ``"forest"``,
-        ``"boosting"``, ``"ghp"``, ``"cover-hart"``, ``"bhattacharyya"``, ``"mahalanobis"``, ``"soft-labels"`` or of a
-        model of the user's.
+        ``"majority"``, ``"kernel"``, ``"knn"``, ``"lda"``, ``"qda"``, ``"spherical-qda"``, ``"logistic"``,
+        ``"forest"``, ``"boosting"``, ``"ghp"``, ``"cover-hart"``, ``"bhattacharyya"``, ``"mahalanobis"``,
+        ``"soft-labels"`` or of a model of the user's.
     value : float
         Its estimate: for classifiers the cross-fitted error.
     standard_error : float or None
