@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from auditkit.bayes_error.kernel import objective, posterior
+    from auditkit.bayes_error.protection import protect
+    from auditkit.bayes_error.results import Protection
 
 _HOME = {
+    "Protection": "results",
     "objective": "kernel",
     "posterior": "kernel",
+    "protect": "protection",
 }
 
-__all__ = ["objective", "posterior"]
+__all__ = ["Protection", "objective", "posterior", "protect"]
 
 
 def __getattr__(name: str) -> Any:

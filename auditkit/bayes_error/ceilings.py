@@ -138,7 +138,9 @@ def ceiling(
     level = read_alpha(alpha)
     order = np.random.default_rng([read_seed(seed), _SPLIT]).permutation(data.n)
     if data.n < _FEWEST:
-        refuse("X", f"{_FEWEST} rows or more", f"{data.n}", id="AK-BE-016", hint="sample_ceiling needs no split")
+        refuse(
+            "X", f"{_FEWEST} rows or more", f"{data.n}", id="AK-BE-016", hint="sample_ceiling needs no split"
+        )
     given = list(classifier) if isinstance(classifier, list | tuple) else [classifier]
     if not given:
         refuse("classifier", "one or more", "none", id="AK-BE-015")
@@ -260,12 +262,19 @@ def _close_pairs(
     )
     if start.size == 0:
         requirement = f"so small that at most {MOST_PAIRS:,} pairs of rows lie within 2 eps"
-        refuse("eps", requirement, f"{ball.eps:g}", id="AK-BE-014", hint="take a part of the rows, or `ceiling`")
+        refuse(
+            "eps", requirement, f"{ball.eps:g}", id="AK-BE-014", hint="take a part of the rows, or `ceiling`"
+        )
     return start, neighbour
 
 
 def _judged(
-    classifier: Any, data: Labelled, ball: Ball, order: NDArray[np.int64], given: tuple[Any, Any], alpha: float
+    classifier: Any,
+    data: Labelled,
+    ball: Ball,
+    order: NDArray[np.int64],
+    given: tuple[Any, Any],
+    alpha: float,
 ) -> Ceiling:
     """The ceiling by one classifier, on the rows that are fresh for it."""
     if classifier is None or isinstance(classifier, str):
@@ -321,11 +330,18 @@ def _users_rule(
     if hasattr(classifier, "coef_") and hasattr(classifier, "classes_"):
         return "linear certificate", _linear_of_user(classifier, data, ball)
     if not callable(classifier):
-        choices = f"{', '.join(_RULES)}, a fitted linear classifier or a function (X, y, eps) of one bool a row"
+        choices = (
+            f"{', '.join(_RULES)}, a fitted linear classifier or a function (X, y, eps) of one bool a row"
+        )
         refuse("classifier", choices, show(classifier, 60), id="AK-BE-015")
     answer = as_array(classifier(*given, ball.eps), "classifier(X, y, eps)", "b", id="AK-BE-015")
     if answer.shape != (data.n,):
-        refuse("classifier(X, y, eps)", f"one bool a row ({data.n:,})", f"of shape {answer.shape}", id="AK-BE-015")
+        refuse(
+            "classifier(X, y, eps)",
+            f"one bool a row ({data.n:,})",
+            f"of shape {answer.shape}",
+            id="AK-BE-015",
+        )
     return "certificate of the given classifier", answer
 
 
@@ -410,7 +426,9 @@ def _half_space_rule(X: NDArray[Any], codes: NDArray[np.int64], ball: Ball) -> C
                 gaps = (far[i][~done[i]][:, None] - near[i][: s.size][None, :]) / 2
                 slips = rounding * (far[i][~done[i]][:, None] + near[i][: s.size][None, :])
                 reach_of = ball.dual(X[o].astype(np.float64)[:, None] - X[s].astype(np.float64)[None])
-                certified[i] = (gaps - slips > (ball.eps + ball.slack) * reach_of * (1 + rounding)).any(axis=1).all()
+                certified[i] = (
+                    (gaps - slips > (ball.eps + ball.slack) * reach_of * (1 + rounding)).any(axis=1).all()
+                )
         return np.asarray(certified)
 
     return certify
@@ -481,7 +499,9 @@ _RULES: dict[str, tuple[str, Callable[[NDArray[Any], NDArray[np.int64], Ball], C
 
 
 def _dtype(X: Any) -> str:
-    return "float32" if str(getattr(X, "dtype", "")).rpartition(".")[2] in ("float32", "float16") else "float64"
+    return (
+        "float32" if str(getattr(X, "dtype", "")).rpartition(".")[2] in ("float32", "float16") else "float64"
+    )
 
 
 def _ball(data: Labelled, eps: Any, norm: Any, mask: Any, X: Any) -> Ball:

@@ -101,7 +101,13 @@ def check_range(rows: NDArray[Any], what: str = "X") -> None:
     if rows.dtype == np.float64:
         largest = max(float(rows.max()), -float(rows.min()))
         if not largest <= LARGEST:
-            refuse(what, f"at most {LARGEST:g} in size", f"{largest:g}", id="AK-BE-010", hint="scale the features")
+            refuse(
+                what,
+                f"at most {LARGEST:g} in size",
+                f"{largest:g}",
+                id="AK-BE-010",
+                hint="scale the features",
+            )
 
 
 def knn_predictions(
@@ -135,9 +141,7 @@ def _majority(found: NDArray[np.int64]) -> NDArray[np.int64]:
     return winners
 
 
-def knn_errors(
-    data: Labelled, *, ks: Sequence[int] = NEIGHBOURS, groups: Any = None
-) -> dict[int, float]:
+def knn_errors(data: Labelled, *, ks: Sequence[int] = NEIGHBOURS, groups: Any = None) -> dict[int, float]:
     """Leave-one-out errors of the vote of the k nearest rows (Euclidean), for every k below the number of rows.
 
     Parameters
