@@ -9,7 +9,7 @@ about the rows themselves: only rows of different classes within 2 eps of each o
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 

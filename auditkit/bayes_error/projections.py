@@ -72,11 +72,14 @@ class Room:
         return float(_core.move_norms(X, self.start, NORMS.index(self.norm)).max())
 
 
-def read_room(data: Labelled, eps: Any, norm: Any, box: Any, mask: Any, movable: Any) -> Room:
+def read_room(
+    data: Labelled, *, eps: Any, norm: Any, box: Any, mask: Any = None, movable: Any = None
+) -> Room:
     """The ball and the box of every row (AK-BE-008, AK-BE-035 to 038)."""
     name = one_of(norm, NORMS, "norm", id="AK-BE-036")
     low, high = _read_box(box)
-    bad = np.flatnonzero(((data.X < low) | (data.X > high)).any(axis=1))
+    outside = np.clip(data.X.astype(np.float64), low, high) != data.X
+    bad = np.flatnonzero(outside.any(axis=1))
     if bad.size:
         more = f" ({bad.size:,} rows like it)" if bad.size > 1 else ""
         values = f"from {data.X[bad[0]].min():.6g} to {data.X[bad[0]].max():.6g}{more}"
@@ -121,8 +124,7 @@ def _read_features(mask: Any, data: Labelled) -> NDArray[np.bool_]:
     array = as_array(mask, "mask", "b", id="AK-BE-037")
     if array.shape in (data.shape, (d,)):
         return np.ascontiguousarray(array.reshape(d))
-    if array.shape == (data.n, *data.shape):
-        return np.ascontiguousarray(array.reshape(data.n, d))
-    refuse(
-        "mask", f"one bool a feature, {data.shape}, or an entry", f"of shape {array.shape}", id="AK-BE-037"
-    )
+    if array.shape != (data.n, *data.shape):
+        requirement = f"one bool a feature, {data.shape}, or an entry"
+        refuse("mask", requirement, f"of shape {array.shape}", id="AK-BE-037")
+    return np.ascontiguousarray(array.reshape(data.n, d))

@@ -22,7 +22,7 @@ from auditkit.bayes_error._inputs import (
 )
 from auditkit.bayes_error.ceilings import ceiling, sample_ceiling
 from auditkit.bayes_error.encoders import Encoder, read_encoder
-from auditkit.bayes_error.kernel import fit_kernel, objective, objective_at, posterior
+from auditkit.bayes_error.kernel import fit_kernel, objective, posterior
 from auditkit.bayes_error.projections import Room, read_room
 from auditkit.bayes_error.quantisation import codes_of_start, largest_step, quantise, read_levels
 from auditkit.bayes_error.results import Ceiling, Protection
@@ -89,25 +89,18 @@ class _Climb:
     share: float
 
     def sweep(self, X: NDArray[Any], lens: _Lens) -> tuple[float, NDArray[Any]]:
-        """One step of every movable row: J before it (of each fold just before it moves) and the rows after."""
-        if not self.split:
-            features = lens.features(X)
-            value, slopes = objective(
-                features, self.data.codes, bandwidth=lens.bandwidth, tau=self.tau, dtype=str(features.dtype)
-            )
-            return value, self.room.step(X, lens.pull_back(X, slopes), self.share)
-        X, features, total = X.copy(), lens.features(X), 0.0
-        for fold in range(int(self.folds.max()) + 1):
-            own = np.flatnonzero((self.folds == fold) & self.room.movable)
-            if not own.size:
-                continue
-            others = self.folds != fold
-            refs = replace(self.data, X=features[others], codes=self.data.codes[others])
-            value, slopes = objective_at(features[own], refs, lens.bandwidth, self.tau)
-            X[own] = self.room.step(X[own], lens.pull_back(X[own], slopes), self.share, own)
-            features[own] = lens.features(X[own])
-            total += value * own.size
-        return total / max(int(self.room.movable.sum()), 1), X
+        """One step of every movable row: J before it, and the rows after.
+
+        Split: a row sees the other folds only, and moves in both of its roles. In the role of a query alone it would be
+        moved whatever its own class is, to the nearest border: no overlap comes of that.
+        """
+        features = lens.features(X)
+        groups = self.folds if self.split else None
+        kind = str(features.dtype)
+        value, slopes = objective(
+            features, self.data.codes, bandwidth=lens.bandwidth, tau=self.tau, dtype=kind, groups=groups
+        )
+        return value, self.room.step(X, lens.pull_back(X, slopes), self.share)
 
     def score(self, X: NDArray[Any], lens: _Lens) -> _Score:
         """1 - the largest probability, each row seeing only its own fold: pairs that no split step has looked at."""
@@ -115,7 +108,7 @@ class _Climb:
         largest, wrong = np.full(self.data.n, np.nan), np.zeros(self.data.n, dtype=bool)
         for fold in range(int(self.folds.max()) + 1):
             own = np.flatnonzero(self.folds == fold)
-            classes, codes = np.unique(self.data.codes[own], return_inverse=True)
+            codes = np.unique(self.data.codes[own], return_inverse=True)[1]
             log_z, p = posterior(features[own], codes, bandwidth=lens.bandwidth, dtype=str(features.dtype))
             seen = np.isfinite(log_z)
             largest[own[seen]] = p[seen].max(axis=1)
@@ -167,8 +160,8 @@ def protect(
     steps : int
         Sweeps; 0 only quantises.
     split : bool
-        Each fold climbs against the others alone, and rows are scored inside their fold. False: every row climbs
-        against all others, and scores are of pairs that the ascent has looked at.
+        Rows of different folds climb against each other, and are scored inside their folds: by pairs that the ascent
+        has not looked at. False: every row climbs against all others.
     encoder : torch module or callable, optional
         Tensor of rows in, tensor of features out, differentiable. Classes then overlap in its features.
     quantize : int, optional
@@ -226,20 +219,21 @@ def protect(
     levels = read_levels(quantize, X)
     data = _read_rows(X, y)
     needs_two_classes(data)
-    room = read_room(data, eps, norm, box, mask, movable)
+    room = read_room(data, eps=eps, norm=norm, box=box, mask=mask, movable=movable)
     if levels is not None:
         codes_of_start(room, levels)
     count = read_count(steps, "steps", least=0, most=10**6)
     every = read_count(refresh_every, "refresh_every")
-    chosen_seed = int(np.random.SeedSequence().entropy or 0) % 2**32 if seed is None else read_seed(seed)
+    chosen_seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else read_seed(seed)
     groups = _stratified(data.codes, read_count(folds, "folds", least=2, most=data.n), chosen_seed)
     share = REACH / max(count, 1) if step is None else read_positive(step, "step")
     climb = _Climb(data, room, groups, bool(split), read_at_least_zero(tau, "tau"), share)
     if refresh is not None and encoder is None:
         refuse("refresh", "given together with an encoder", "alone", id="AK-BE-042")
     test = None if holdout is None else _read_holdout(holdout, data)
-    lens = _Lens(read_encoder(encoder, data.shape))
-    found = _ascend(climb, lens, count, every, refresh, _first(room, chosen_seed) if random_start else data.X)
+    first = _first(room, chosen_seed) if random_start else data.X
+    lens = read_encoder(encoder, data.shape)
+    found = _ascend(climb, lens, count=count, every=every, refresh=refresh, first=first)
     released = _release(climb, found, levels, X)
     ceilings = _ceilings(data, room, alpha, chosen_seed)
     settings = {
@@ -247,7 +241,9 @@ def protect(
         "box": [room.low, room.high], "refresh_every": every, "random_start": bool(random_start),
         "encoder": encoder is not None, "alpha": float(alpha),
     }  # fmt: skip
-    return _result(climb, found, released, ceilings, test, settings, chosen_seed, began)
+    return _result(
+        climb, found, released, ceilings=ceilings, test=test, settings=settings, seed=chosen_seed, began=began
+    )
 
 
 @dataclass
@@ -272,23 +268,26 @@ class _Released:
 
 
 def _ascend(
-    climb: _Climb, lens: _Lens, count: int, every: int, refresh: Refresh | None, first: NDArray[Any]
+    climb: _Climb,
+    encoder: Encoder | None,
+    *,
+    count: int,
+    every: int,
+    refresh: Refresh | None,
+    first: NDArray[Any],
 ) -> _Found:
     """Sweeps; the start is the first candidate. A new encoder brings a new judge, by which the best is scored anew."""
-    start = climb.data.X
-    lens.fit(start, climb.data)
-    judge = replace(lens)
+    start, labels = climb.data.X, climb.data.classes[climb.data.codes]
+    judge = _Lens(encoder)
+    judge.fit(start, climb.data)
+    lens = judge
     before = climb.score(start, judge)
     found = _Found(judge, start, before, before)
     X = first
     for number in range(count):
         if number and number % every == 0:
             lens = replace(lens)
-            changed = (
-                None
-                if refresh is None
-                else refresh(_shaped(X, climb.data), climb.data.classes[climb.data.codes], number)
-            )
+            changed = None if refresh is None else refresh(_shaped(X, climb.data), labels, number)
             if changed is not None:
                 lens.encoder = read_encoder(changed, climb.data.shape)
                 judge = _Lens(lens.encoder)
@@ -324,6 +323,7 @@ def _result(
     climb: _Climb,
     found: _Found,
     released: _Released,
+    *,
     ceilings: tuple[Ceiling, ...],
     test: Labelled | None,
     settings: Mapping[str, Any],
@@ -383,10 +383,11 @@ def _warnings(
     name, (low, high) = max(values.items(), key=lambda item: item[1][1])
     least = min(ceilings, key=lambda one: one.value)
     if high > least.value and high > low:
+        what = "the rise" if low >= least.value else "what lies above that"
         yield Note(
             "estimate-above-ceiling",
             f"The {name} went from {low:.3g} to {high:.3g}, but moves of this size can make a Bayes error of "
-            f"{least.value:.3g} at most ({least.method}): the rise is an artefact of the estimator.",
+            f"{least.value:.3g} at most ({least.method}): {what} is an artefact of the estimator.",
         )
     if any(one.about == "sample" and one.value == 0 for one in ceilings):
         yield Note(
