@@ -130,3 +130,16 @@ def test_kernel_posterior_at_the_edges_of_tiles(n, d, classes, dtype):
         assert core.kernel_posterior_at(queries, X, codes, classes, zeros, h, 3)[1].shape[1] == len(queries)
         value, gradient = core.kernel_gradient_at(queries, X, codes, classes, zeros, 0.5, 0.05, 3)
         assert gradient.shape == queries.shape and -1e-6 <= value <= 1 + 1e-6
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (3, 17), (300, 129)])
+def test_projected_steps_at_edge_sizes(n, d, dtype):
+    rng = np.random.default_rng(n)
+    start, X, slopes = rng.random(size=(3, n, d)).astype(dtype)
+    radius, length = np.linspace(0.0, 1.0, n), np.full(n, 0.1)
+    for norm in range(3):
+        for free in (np.ones(d, dtype=bool), rng.random((n, d)) < 0.5):
+            for step in (slopes, slopes[:0]):
+                moved = core.projected_step(X, start, step, radius, length, free, 0.0, 1.0, norm, 3)
+                assert (core.move_norms(moved, start, norm) <= radius).all()

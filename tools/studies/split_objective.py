@@ -3,9 +3,10 @@
 Usage: python -P tools/studies/split_objective.py [--rows 1200] [--seeds 3]
 
 Gaussian pairs with means D apart in d dimensions, each row moved by at most eps (L2): no map raises the Bayes error
-above the ceiling Phi(eps - D / 2). And scikit-learn's digits at 16/255, where the ceiling of the rows is 0. Every result
-is judged by the leave-one-out estimate (with a bandwidth of its own), by the score inside folds (pairs that the split
-ascent never looked at, and the plain one did), and by the 5-fold cross-fitted error of 25 nearest neighbours. Seeded.
+above the ceiling Phi(eps - D / 2). And scikit-learn's digits at 16/255, where the ceiling of the rows is 0. Every
+result is judged by the leave-one-out estimate (with a bandwidth of its own), by the score inside folds (pairs that the
+split ascent never looked at, and the plain one did), and by the 5-fold cross-fitted error of 25 nearest neighbours.
+Seeded.
 """
 
 from __future__ import annotations

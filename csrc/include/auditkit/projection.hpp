@@ -20,11 +20,11 @@ enum class Norm : std::uint8_t { kInf = 0, kTwo = 1, kOne = 2 };
 template <class T>
 struct BallAndBox {
   std::span<const T> start;            ///< n * d, inside the box
-  std::size_t d;                       ///< at least 1
+  std::size_t d = 1;                   ///< at least 1
   std::span<const double> radius;      ///< n, finite, at least 0: a row of radius 0 stays
   std::span<const std::uint8_t> free;  ///< d or n * d: 0 for a feature that keeps its start
-  double low, high;                    ///< the box, infinite ends allowed
-  Norm norm;
+  double low = 0.0, high = 1.0;        ///< the box, infinite ends allowed
+  Norm norm = Norm::kInf;
 };
 
 /// An upper bound of the norm of x - start in exact arithmetic, within 1e-13 relative of it; at least 0.
