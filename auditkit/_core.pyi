@@ -154,4 +154,17 @@ def double_cover_matching(
     start: _Ints, neighbour: NDArray[np.int32]
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]: ...
 
-# bind_projection.cpp
+# bind_projection.cpp: float64 or float32 rows, results of their dtype
+def projected_step(
+    rows: _Matrix,
+    start: _Matrix,
+    slopes: _Matrix,
+    radius: _Floats,
+    length: _Floats,
+    free: NDArray[np.bool_],
+    low: float,
+    high: float,
+    norm: int,
+    n_threads: int,
+) -> _Matrix: ...
+def move_norms(rows: _Matrix, start: _Matrix, norm: int) -> _Floats: ...

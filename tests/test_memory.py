@@ -171,3 +171,16 @@ def test_neighbours_refuse_what_would_be_unsafe():
     ):
         with pytest.raises(ValueError):
             call()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (3, 17), (300, 129)])
+def test_projected_steps_at_edge_sizes(n, d, dtype):
+    rng = np.random.default_rng(n)
+    start, X, slopes = rng.random(size=(3, n, d)).astype(dtype)
+    radius, length = np.linspace(0.0, 1.0, n), np.full(n, 0.1)
+    for norm in range(3):
+        for free in (np.ones(d, dtype=bool), rng.random((n, d)) < 0.5):
+            for step in (slopes, slopes[:0]):
+                moved = core.projected_step(X, start, step, radius, length, free, 0.0, 1.0, norm, 3)
+                assert (core.move_norms(moved, start, norm) <= radius).all()
