@@ -151,22 +151,12 @@ def ceiling(
     needs_two_classes(data)
     ball = _ball(data, eps, norm, mask, X)
     level = read_alpha(alpha)
-<<<<<<< HEAD
     split = _split(data.n, groups, read_seed(seed))
     if split.units.size < _FEWEST:
         have = f"{split.units.size} {'rows' if groups is None else 'groups'}"
         refuse("X", f"{_FEWEST} rows or more", have, id="AK-BE-016", hint="sample_ceiling needs no split")
     candidates = list(classifier) if isinstance(classifier, list | tuple) else [classifier]
     if not candidates:
-=======
-    order = np.random.default_rng([read_seed(seed), _SPLIT]).permutation(data.n)
-    if data.n < _FEWEST:
-        refuse(
-            "X", f"{_FEWEST} rows or more", f"{data.n}", id="AK-BE-016", hint="sample_ceiling needs no split"
-        )
-    given = list(classifier) if isinstance(classifier, list | tuple) else [classifier]
-    if not given:
->>>>>>> be-prot
         refuse("classifier", "one or more", "none", id="AK-BE-015")
     found = [
         _judged(one, data, ball, split, given=(X, y), alpha=level / len(candidates)) for one in candidates
@@ -308,12 +298,8 @@ def _judged(
     classifier: Any,
     data: Labelled,
     ball: Ball,
-<<<<<<< HEAD
     split: _Split,
     *,
-=======
-    order: NDArray[np.int64],
->>>>>>> be-prot
     given: tuple[Any, Any],
     alpha: float,
 ) -> Ceiling:

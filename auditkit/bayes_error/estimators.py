@@ -236,14 +236,7 @@ def _anchors(task: Task) -> _Anchors:
     data = task.data
     scaled = members.fit_scaler(data.X)(data.X)
     rows = Labelled(scaled, data.codes, data.classes, data.shape)
-<<<<<<< HEAD
-    with np.errstate(divide="ignore"):
-        kernel = fit_kernel(
-            rows, groups=task.groups, ratios=task.ratios if (task.ratios != 1).any() else None
-        )
-=======
     kernel = _kernel(task, rows)
->>>>>>> be-port
     one = knn_errors(rows, ks=(1,), groups=task.groups)[1]
     lowest = cover_hart(one, data.k)
     tree = henze_penrose(rows)

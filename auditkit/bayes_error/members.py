@@ -109,20 +109,9 @@ def _fit_kernel(part: Part) -> Predictor:
     if refs.n > BANDWIDTH_ROWS:
         chosen = np.sort(np.random.default_rng([*part.seed, 1]).permutation(refs.n)[:BANDWIDTH_ROWS])
     few = Labelled(part.X[chosen], part.codes[chosen], refs.classes, refs.shape)
-<<<<<<< HEAD
-    with np.errstate(divide="ignore"):
-        logs = np.log(part.row_weights)
-        h = (
-            fit_kernel(few, groups=part.groups[chosen], ratios=_positive(part)).bandwidth
-            if few.n > 1
-            else 1.0
-        )
-    if chosen.size < rows.size:
-=======
     logs = np.log(part.row_weights)
     h = fit_kernel(few, groups=part.groups[chosen], ratios=_some(part)).bandwidth if few.n > 1 else 1.0
     if few.n < refs.n:
->>>>>>> be-port
         # neighbours are nearer among all rows than among those that the bandwidth was chosen on
         h *= neighbour_scale(refs) / neighbour_scale(few)
 
@@ -193,11 +182,7 @@ def _forest(seed: int) -> Any:
     # random cuts (Geurts et al. 2006) take half the time of best cuts and err no more on the reference problems
     from sklearn.ensemble import ExtraTreesClassifier
 
-<<<<<<< HEAD
-    return RandomForestClassifier(TREES, min_samples_leaf=5, random_state=seed, n_jobs=get_num_threads())
-=======
     return ExtraTreesClassifier(TREES, min_samples_leaf=5, random_state=seed, n_jobs=get_num_threads())
->>>>>>> be-port
 
 
 def _boosting(seed: int) -> Any:
@@ -253,11 +238,7 @@ def read_models(models: Any) -> dict[str, Any]:
             refuse(
                 "models", "a mapping from names to models, or a list of them", show(models), id="AK-BE-020"
             )
-<<<<<<< HEAD
-        named = {}
-=======
         named: dict[str, Any] = {}
->>>>>>> be-port
         for model in models:
             name = type(model).__name__
             named[name if name not in named else f"{name} {len(named) + 1}"] = model

@@ -46,14 +46,8 @@ def soft_error(soft: Any, data: Labelled | None, alpha: float, rng: np.random.Ge
     """Bayes error from soft labels (n, K), votes (n, K) or, with hard labels of two classes, scores (n,)."""
     array = as_array(soft, "soft", "biuf", id="AK-BE-022").astype(np.float64)
     if array.ndim not in (1, 2) or array.size == 0:
-<<<<<<< HEAD
-        refuse(
-            "soft", "(n, K) probabilities or votes, or (n,) scores", f"of shape {array.shape}", id="AK-BE-022"
-        )
-=======
         requirement = "(n, K) probabilities or votes, or (n,) scores"
         refuse("soft", requirement, f"of shape {array.shape}", id="AK-BE-022")
->>>>>>> be-port
     bad = np.argwhere(~np.isfinite(array))
     if bad.size:
         refuse(f"soft[{bad[0][0]}]", "finite", f"{array[tuple(bad[0])]}", id="AK-BE-022")
@@ -66,21 +60,6 @@ def soft_error(soft: Any, data: Labelled | None, alpha: float, rng: np.random.Ge
     if negative.size:
         refuse(f"soft[{negative[0]}]", "at least 0", f"{array[negative[0]].min():g}", id="AK-BE-022")
     sums = array.sum(axis=1)
-<<<<<<< HEAD
-    if (np.abs(sums - 1) <= ROUNDING).all():
-        return from_posteriors(array / sums[:, None], alpha)
-    if (array == np.floor(array)).all() and (sums >= 1).all():
-        return from_votes(array, alpha, rng)
-    row = int(np.argmax(np.abs(sums - 1)))
-    hint = "whole numbers are votes, rows that sum to 1 are probabilities"
-    refuse(
-        f"soft[{row}]",
-        "probabilities that sum to 1, or votes",
-        f"a sum of {sums[row]:g}",
-        id="AK-BE-023",
-        hint=hint,
-    )
-=======
     probabilities = bool((np.abs(sums - 1) <= ROUNDING).all())
     whole = bool((array == np.floor(array)).all())
     if probabilities and whole:
@@ -94,7 +73,6 @@ def soft_error(soft: Any, data: Labelled | None, alpha: float, rng: np.random.Ge
         requirement = "probabilities that sum to 1, or votes"
         refuse(f"soft[{row}]", requirement, f"a sum of {sums[row]:g}", id="AK-BE-023", hint=hint)
     return from_posteriors(array / sums[:, None], alpha) if probabilities else from_votes(array, alpha, rng)
->>>>>>> be-port
 
 
 def from_posteriors(eta: NDArray[np.float64], alpha: float) -> SoftError:
