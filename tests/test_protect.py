@@ -264,3 +264,10 @@ def test_rows_of_bytes_have_255_levels():
     with pytest.raises(InputError, match="255 for rows of uint8") as caught:
         bayes_error.protect(X, y, quantize=16)
     assert caught.value.id == "AK-BE-039"
+
+
+def test_progress_is_told_of_every_step():
+    X, y = pixels()
+    told = []
+    bayes_error.protect(X / 255, y, eps=0.1, steps=3, seed=0, progress=lambda *step: told.append(step))
+    assert told == [("ascent", 1, 3), ("ascent", 2, 3), ("ascent", 3, 3)]

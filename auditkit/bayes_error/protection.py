@@ -39,6 +39,7 @@ _FEWEST_FOR_U2 = 4
 _FOLDS, _START = 0xF01D, 0x57A7
 
 Refresh = Callable[[NDArray[Any], NDArray[Any], int], Any]
+Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,7 @@ def protect(
     refresh: Refresh | None = None,
     refresh_every: int = 10,
     alpha: float = 0.05,
+    progress: Progress | None = None,
 ) -> Protection:
     """Move every row by at most eps so that the estimated Bayes error of the labelled rows rises.
 
@@ -190,6 +192,8 @@ def protect(
         Steps after which scale and bandwidth are fitted anew.
     alpha : float
         Of the population ceiling.
+    progress : callable, optional
+        Called as progress(phase, done, total) after each step.
 
     Returns
     -------
@@ -233,7 +237,7 @@ def protect(
     test = None if holdout is None else _read_holdout(holdout, data)
     first = _first(room, chosen_seed) if random_start else data.X
     lens = read_encoder(encoder, data.shape)
-    found = _ascend(climb, lens, count=count, every=every, refresh=refresh, first=first)
+    found = _ascend(climb, lens, count=count, every=every, refresh=refresh, first=first, progress=progress)
     released = _release(climb, found, levels, X)
     ceilings = _ceilings(data, room, alpha, chosen_seed)
     settings = {
@@ -275,6 +279,7 @@ def _ascend(
     every: int,
     refresh: Refresh | None,
     first: NDArray[Any],
+    progress: Progress | None,
 ) -> _Found:
     """Sweeps; the start is the first candidate. A new encoder brings a new judge, by which the best is scored anew."""
     start, labels = climb.data.X, climb.data.classes[climb.data.codes]
@@ -297,6 +302,8 @@ def _ascend(
             lens.fit(X, climb.data)
         value, X = climb.sweep(X, lens)
         score = climb.score(X, judge)
+        if progress is not None:
+            progress("ascent", number + 1, count)
         found.curve.append(
             {"step": number + 1, "objective": value, "score": score.value, "error": score.error}
         )
