@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import importlib.util
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -18,12 +19,13 @@ from auditkit.bayes_error._inputs import Labelled
 from auditkit.bayes_error.kernel import fit_kernel, neighbour_scale, posterior_at
 from auditkit.bayes_error.neighbours import NEIGHBOURS, nearest
 from auditkit.errors import InputError, show
-from auditkit.runtime import get_num_threads
 
 Predictor = Callable[[NDArray[np.float64]], NDArray[np.int64]]
 
 BANDWIDTH_ROWS = 3000
 """The bandwidth is chosen on at most so many rows: seven passes over all pairs of them."""
+FEW_ROWS = 20_000
+"""Up to here the libraries that scikit-learn calls get one thread."""
 FAR = 1e9
 """Standardised features are cut here: a feature that is constant in training may be anything elsewhere."""
 MOST_CLASSES = {"boosting": 20, "logistic": 200, "forest": 2000}
@@ -182,7 +184,7 @@ def _forest(seed: int) -> Any:
     # random cuts (Geurts et al. 2006) take half the time of best cuts and err no more on the reference problems
     from sklearn.ensemble import ExtraTreesClassifier
 
-    return ExtraTreesClassifier(TREES, min_samples_leaf=5, random_state=seed, n_jobs=get_num_threads())
+    return ExtraTreesClassifier(TREES, min_samples_leaf=5, random_state=seed, n_jobs=1)
 
 
 def _boosting(seed: int) -> Any:
@@ -208,6 +210,21 @@ LIBRARY_MEMBERS = (
 )
 """They need scikit-learn."""
 NAMES = tuple(member.name for member in NUMPY_MEMBERS + LIBRARY_MEMBERS)
+
+
+@contextlib.contextmanager
+def library_threads(rows: int) -> Iterator[None]:
+    """One thread for the libraries that scikit-learn calls, where rows are few.
+
+    Their threads gain little there, and on a busy machine they wait for each other: ten times the time of one thread.
+    """
+    if rows > FEW_ROWS or not has_library():
+        yield
+        return
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield
 
 
 def has_library() -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from auditkit.bayes_error._inputs import Labelled
 from auditkit.bayes_error.bounds import error_upper
-from auditkit.bayes_error.members import Member, Part, fit_scaler
+from auditkit.bayes_error.members import Member, Part, fit_scaler, library_threads
 
 FOLDS = 5
 FIRST_SHARE = 1 / 3
@@ -120,7 +120,8 @@ def predict(task: Task, train: NDArray[np.int64], test: NDArray[np.int64], tag: 
         seed=(task.seed, tag),
     )
     rows = scaler(task.data.X[test])
-    return np.stack([member.fit(part)(rows) for member in task.members])
+    with library_threads(len(train)):
+        return np.stack([member.fit(part)(rows) for member in task.members])
 
 
 def cross_errors(
