@@ -134,8 +134,37 @@ def kernel_gradient_at(
     n_threads: int,
 ) -> tuple[float, _Matrix]: ...
 
-# bind_neighbours.cpp
+# bind_neighbours.cpp: float64 or float32 rows; groups one a row or none; metric 0: squared L2, 1: L1, 2: L_inf
+def knn_topk(
+    queries: _Matrix,
+    query_groups: _Ints,
+    points: _Matrix,
+    point_groups: _Ints,
+    metric: int,
+    k: int,
+    n_threads: int,
+) -> tuple[_Ints, _Floats]: ...
+def mst_edges(points: _Matrix, n_threads: int) -> tuple[_Ints, _Floats]: ...
+def close_pairs(
+    points: _Matrix, groups: _Ints, metric: int, limit: float, most: int, n_threads: int
+) -> tuple[_Ints, NDArray[np.int32]]: ...
 
 # bind_matching.cpp
+def double_cover_matching(
+    start: _Ints, neighbour: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]: ...
 
-# bind_projection.cpp
+# bind_projection.cpp: float64 or float32 rows, results of their dtype
+def projected_step(
+    rows: _Matrix,
+    start: _Matrix,
+    slopes: _Matrix,
+    radius: _Floats,
+    length: _Floats,
+    free: NDArray[np.bool_],
+    low: float,
+    high: float,
+    norm: int,
+    n_threads: int,
+) -> _Matrix: ...
+def move_norms(rows: _Matrix, start: _Matrix, norm: int) -> _Floats: ...

@@ -15,7 +15,8 @@ def show(text: object, limit: int = 80) -> str:
     text : object
         Anything; `str` is taken of it.
     limit : int
-        Longer texts are cut to this many characters, the last one an ellipsis.
+        Longer texts are cut to this many characters: an ellipsis stands for the middle, because the end of a path
+        says more than its folders.
 
     Returns
     -------
@@ -23,13 +24,17 @@ def show(text: object, limit: int = 80) -> str:
         Printable text of one line: control, format (bidirectional) and separator characters appear as escapes.
     """
     out: list[str] = []
-    for character in str(text)[: 4 * limit]:
+    whole = str(text)
+    for character in whole if len(whole) <= 8 * limit else whole[: 4 * limit] + whole[-4 * limit :]:
         if character == " " or unicodedata.category(character)[0] not in "CZ":
             out.append(character)
         else:
             out.append(character.encode("unicode_escape").decode("ascii"))
     line = "".join(out)
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    if len(line) <= limit:
+        return line
+    tail = limit // 2
+    return line[: limit - 1 - tail] + "…" + line[-tail:]
 
 
 class InputError(ValueError):

@@ -112,3 +112,75 @@ def test_largest_sums_at_the_edges_of_totals_and_sizes(size, m):
         assert np.isfinite(core.largest_weighted(values[0], np.ones(m), total))
     levels = np.arange(size + 1)
     assert core.draw_level_sums(levels, m, 1, 0, 300, 3).shape == (300,)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    ("n", "d", "classes"), [(1, 1, 1), (2, 9, 3), (191, 17, 2), (193, 16, 193), (385, 3, 4099)]
+)
+def test_kernel_posterior_at_the_edges_of_tiles(n, d, classes, dtype):
+    rng = np.random.default_rng(n)
+    X, codes = rng.normal(size=(n, d)).astype(dtype), rng.integers(0, classes, n)
+    zeros, h = np.zeros(n), np.array([0.5, 2.0])[: 1 if classes > 1000 else 2]
+    for groups in (np.arange(n), np.zeros(n, dtype=np.int64)):
+        log_z, p = core.kernel_posterior(X, codes, classes, zeros, groups, h, 3)
+        assert log_z.shape == (h.size, n) and p.shape == (h.size, n, classes)
+        assert core.kernel_gradient(X, codes, classes, zeros, groups, 0.5, 0.05, 3)[1].shape == (n, d)
+    for queries in (X[:1], np.concatenate([X, X])):
+        assert core.kernel_posterior_at(queries, X, codes, classes, zeros, h, 3)[1].shape[1] == len(queries)
+        value, gradient = core.kernel_gradient_at(queries, X, codes, classes, zeros, 0.5, 0.05, 3)
+        assert gradient.shape == queries.shape and -1e-6 <= value <= 1 + 1e-6
+
+
+@pytest.mark.parametrize(("m", "n", "d"), [(1, 1, 1), (1, 193, 2), (49, 192, 3), (100, 385, 17), (2, 1, 300)])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_neighbours_at_the_edges_of_blocks(m, n, d, dtype):
+    rng = np.random.default_rng(m * n)
+    queries, points = rng.normal(size=(m, d)).astype(dtype), rng.normal(size=(n, d)).astype(dtype)
+    nobody, groups = np.empty(0, np.int64), rng.integers(0, 3, n)
+    for metric in range(3):
+        for k in {1, n}:
+            index, distance = core.knn_topk(queries, nobody, points, nobody, metric, k, 3)
+            assert index.shape == distance.shape == (m, k) and np.isfinite(distance).all()
+        for groups_of_all in (np.zeros(n, np.int64), groups):
+            core.knn_topk(points, groups_of_all, points, groups_of_all, metric, 1, 3)
+        start, neighbour = core.close_pairs(points, groups, metric, 1e9, n * n, 3)
+        partner, component = core.double_cover_matching(start, neighbour)
+        assert partner.shape == component.shape == (n,)
+        assert core.close_pairs(points, groups, metric, 0.0, 0, 3)[0].size in {0, n + 1}
+    edges, lengths = core.mst_edges(points, 3)
+    assert edges.shape == (n - 1, 2) and lengths.shape == (n - 1,)
+    assert core.double_cover_matching(np.zeros(1, np.int64), np.empty(0, np.int32))[0].size == 0
+
+
+def test_neighbours_refuse_what_would_be_unsafe():
+    X, none = np.zeros((3, 2)), np.empty(0, np.int64)
+    for call in (
+        lambda: core.knn_topk(X, none, X, none, 3, 1, 1),
+        lambda: core.knn_topk(X, none, X, none, 0, 4, 1),
+        lambda: core.knn_topk(X, none, X, none, 0, 0, 1),
+        lambda: core.knn_topk(X, none, np.zeros((3, 3)), none, 0, 1, 1),
+        lambda: core.knn_topk(X, np.zeros(2, np.int64), X, none, 0, 1, 1),
+        lambda: core.mst_edges(np.full((2, 2), np.nan), 1),
+        lambda: core.mst_edges(np.full((2, 2), 1e141), 1),
+        lambda: core.mst_edges(np.zeros((0, 2)), 1),
+        lambda: core.close_pairs(X, none, 0, np.nan, 1, 1),
+        lambda: core.double_cover_matching(np.array([0, 1]), np.array([1], np.int32)),
+        lambda: core.double_cover_matching(np.array([0, 2]), np.array([0], np.int32)),
+        lambda: core.double_cover_matching(np.array([0, 2, 1]), np.array([0], np.int32)),
+    ):
+        with pytest.raises(ValueError):
+            call()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (3, 17), (300, 129)])
+def test_projected_steps_at_edge_sizes(n, d, dtype):
+    rng = np.random.default_rng(n)
+    start, X, slopes = rng.random(size=(3, n, d)).astype(dtype)
+    radius, length = np.linspace(0.0, 1.0, n), np.full(n, 0.1)
+    for norm in range(3):
+        for free in (np.ones(d, dtype=bool), rng.random((n, d)) < 0.5):
+            for step in (slopes, slopes[:0]):
+                moved = core.projected_step(X, start, step, radius, length, free, 0.0, 1.0, norm, 3)
+                assert (core.move_norms(moved, start, norm) <= radius).all()

@@ -11,21 +11,44 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from auditkit.bayes_error.posterior import objective, posterior
+    from auditkit.bayes_error.ceilings import ceiling, sample_ceiling
+    from auditkit.bayes_error.estimators import estimate
+    from auditkit.bayes_error.kernel import objective, posterior
+    from auditkit.bayes_error.protection import protect
+    from auditkit.bayes_error.results import BayesErrorEstimate, Protection
     from auditkit.bayes_error.unlearnable import unlearnability
     from auditkit.bayes_error.verdicts import paired_test, too_good
     from auditkit.bayes_error.versions import trained_on
 
 _HOME = {
-    "objective": "posterior",
+    "BayesErrorEstimate": "results",
+    "Protection": "results",
+    "ceiling": "ceilings",
+    "estimate": "estimators",
+    "objective": "kernel",
     "paired_test": "verdicts",
-    "posterior": "posterior",
+    "posterior": "kernel",
+    "protect": "protection",
+    "sample_ceiling": "ceilings",
     "too_good": "verdicts",
     "trained_on": "versions",
     "unlearnability": "unlearnable",
 }
 
-__all__ = ["objective", "paired_test", "posterior", "too_good", "trained_on", "unlearnability"]
+__all__ = [
+    "BayesErrorEstimate",
+    "Protection",
+    "ceiling",
+    "estimate",
+    "objective",
+    "paired_test",
+    "posterior",
+    "protect",
+    "sample_ceiling",
+    "too_good",
+    "trained_on",
+    "unlearnability",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -26,9 +26,9 @@ class MemberError:
     Attributes
     ----------
     name : str
-        ``"kernel"``, ``"knn"``, ``"lda"``, ``"qda"``, ``"spherical-qda"``, ``"logistic"``, ``"forest"``,
-        ``"boosting"``, ``"ghp"``, ``"cover-hart"``, ``"bhattacharyya"``, ``"mahalanobis"``, ``"soft-labels"`` or of a
-        model of the user's.
+        ``"majority"``, ``"kernel"``, ``"knn"``, ``"lda"``, ``"qda"``, ``"spherical-qda"``, ``"logistic"``,
+        ``"forest"``, ``"boosting"``, ``"ghp"``, ``"cover-hart"``, ``"bhattacharyya"``, ``"mahalanobis"``,
+        ``"soft-labels"`` or of a model of the user's.
     value : float
         Its estimate: for classifiers the cross-fitted error.
     standard_error : float or None
@@ -87,6 +87,8 @@ class BayesErrorEstimate(Result):
         Limit of the learning curve, an estimate.
     certified_lower : float or None
         Only from true soft labels or a known law.
+    upper_method : str
+        How `upper` was made.
     """
 
     value: float
@@ -108,6 +110,7 @@ class BayesErrorEstimate(Result):
     curve: tuple[Mapping[str, Any], ...] = ()
     extrapolated: float | None = None
     certified_lower: float | None = None
+    upper_method: str = "clopper-pearson"
     model: Mapping[str, Any] | None = None
     verdict: Verdict | None = None
     checks: Mapping[str, Check] = field(default_factory=dict)
@@ -125,7 +128,7 @@ class BayesErrorEstimate(Result):
         level = 1 - self.alpha
         found = [
             Estimate("bayes_error", None, None, self.value, level, "two", "estimate", self.selected),
-            Estimate("upper", None, self.upper, None, level, "upper", self.upper_kind, "clopper-pearson"),
+            Estimate("upper", None, self.upper, None, level, "upper", self.upper_kind, self.upper_method),
             Estimate("anchor", self.anchor, None, None, level, "lower", "estimate", "anchor, not certified"),
         ]
         if self.certified_lower is not None:
@@ -158,6 +161,7 @@ class BayesErrorEstimate(Result):
             "value": self.value,
             "upper": self.upper,
             "upper_kind": self.upper_kind,
+            "upper_method": self.upper_method,
             "upper_errors": self.upper_errors,
             "upper_trials": self.upper_trials,
             "anchor": self.anchor,

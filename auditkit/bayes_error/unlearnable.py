@@ -430,7 +430,7 @@ class _Work:
 
     def kernel(self, data: Labelled) -> dict[str, float]:
         """Leave-one-out kernel estimate of standardised rows, at most `KERNEL_ROWS` of them, whole groups."""
-        from auditkit.bayes_error.posterior import fit_kernel
+        from auditkit.bayes_error.kernel import fit_kernel
 
         kept, groups = np.arange(data.n), self.case.groups
         if data.n > KERNEL_ROWS:

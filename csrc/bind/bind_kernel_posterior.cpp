@@ -41,10 +41,12 @@ LabelledPoints<T> points_of(const Matrix<T>& x, const IntArray& codes, std::int6
   return {flat(x), static_cast<std::size_t>(x.shape(1)), labels, view(log_weights), static_cast<std::size_t>(classes)};
 }
 
+/// Squares of bandwidths must neither vanish nor overflow.
+bool in_range(double h) { return h >= 1e-150 && h <= 1e150; }
+
 std::span<const double> bandwidths_of(const Array& bandwidths) {
   const auto all = view(bandwidths);
-  require(!all.empty() && std::ranges::all_of(all, [](double h) { return h > 0.0 && std::isfinite(h); }),
-          "bandwidths must be positive");
+  require(!all.empty() && std::ranges::all_of(all, in_range), "bandwidths must be positive");
   return all;
 }
 
@@ -62,7 +64,7 @@ py::tuple posterior(const Matrix<T>& x, const IntArray& codes, std::int64_t clas
   const auto z_out = mutable_flat(log_z), p_out = mutable_flat(p);
   {
     const py::gil_scoped_release nogil;
-    kernel_posterior<T>(points, kept, grid, n_threads, z_out, p_out);
+    kernel_posterior<T>(points, kept, {}, grid, n_threads, z_out, p_out);
   }
   return py::make_tuple(log_z, p);
 }
@@ -79,7 +81,7 @@ py::tuple posterior_at(const Matrix<T>& queries, const Matrix<T>& x, const IntAr
   const auto z_out = mutable_flat(log_z), p_out = mutable_flat(p);
   {
     const py::gil_scoped_release nogil;
-    kernel_posterior_at<T>(flat(queries), points, grid, n_threads, z_out, p_out);
+    kernel_posterior<T>(points, {}, flat(queries), grid, n_threads, z_out, p_out);
   }
   return py::make_tuple(log_z, p);
 }
@@ -89,7 +91,7 @@ py::tuple gradient(const Matrix<T>& x, const IntArray& codes, std::int64_t class
                    const IntArray& groups, double bandwidth, double tau, unsigned n_threads) {
   const auto points = points_of(x, codes, classes, log_weights);
   require(groups.size() == x.shape(0), "one group a point");
-  require(bandwidth > 0.0 && std::isfinite(bandwidth), "bandwidth must be positive");
+  require(in_range(bandwidth), "bandwidth must be positive");
   check_tau(tau);
   const std::span<const std::int64_t> kept{groups.data(), points.size()};
   Matrix<T> slope({x.shape(0), x.shape(1)});
@@ -98,7 +100,7 @@ py::tuple gradient(const Matrix<T>& x, const IntArray& codes, std::int64_t class
   {
     const py::gil_scoped_release nogil;
     std::ranges::fill(out, T{0});
-    value = kernel_gradient<T>(points, kept, bandwidth, tau, n_threads, out);
+    value = kernel_gradient<T>(points, kept, {}, bandwidth, tau, n_threads, out);
   }
   return py::make_tuple(value, slope);
 }
@@ -109,7 +111,7 @@ py::tuple gradient_at(const Matrix<T>& queries, const Matrix<T>& x, const IntArr
   const auto points = points_of(x, codes, classes, log_weights);
   check_matrix(queries);
   require(queries.shape(1) == x.shape(1), "queries and points must have the same columns");
-  require(bandwidth > 0.0 && std::isfinite(bandwidth), "bandwidth must be positive");
+  require(in_range(bandwidth), "bandwidth must be positive");
   check_tau(tau);
   Matrix<T> slope({queries.shape(0), queries.shape(1)});
   const auto out = mutable_flat(slope);
@@ -117,7 +119,7 @@ py::tuple gradient_at(const Matrix<T>& queries, const Matrix<T>& x, const IntArr
   {
     const py::gil_scoped_release nogil;
     std::ranges::fill(out, T{0});
-    value = kernel_gradient_at<T>(flat(queries), points, bandwidth, tau, n_threads, out);
+    value = kernel_gradient<T>(points, {}, flat(queries), bandwidth, tau, n_threads, out);
   }
   return py::make_tuple(value, slope);
 }

@@ -6,17 +6,28 @@
 
 namespace auditkit {
 
-#define AUDITKIT_DECLARE_LEVEL(level)                                                                          \
-  namespace isa_##level {                                                                                      \
-    PanelSums line_panel(const PrivacyLine&, double, double, double, bool);                                    \
-    double tail_panel(const BetaLaw&, const BetaPoint&, double, double);                                       \
-    void add_min(double*, const double*, double, std::int64_t);                                                \
-    void tile_product_f32(const TileShape&, const float*, const float*, float*);                               \
-    void tile_product_f64(const TileShape&, const double*, const double*, double*);                            \
-  }                                                                                                            \
-  namespace {                                                                                                  \
-  constexpr KernelTable kTable_##level{isa_##level::line_panel, isa_##level::tail_panel, isa_##level::add_min, \
-                                       isa_##level::tile_product_f32, isa_##level::tile_product_f64};          \
+#define AUDITKIT_DECLARE_TILES(T, name)                                                  \
+  void tile_product_##name(const TileShape&, const T*, const T*, T*);                    \
+  void tile_squares_##name(const TileShape&, const T*, const T*, T*);                    \
+  void tile_distances_##name(const PairTile<T>&, const DistanceRule<T>&, std::int64_t*); \
+  void tile_sums_##name(const PairTile<T>&, T, T);                                       \
+  bool tile_coefficients_##name(const PairTile<T>&, std::int64_t, std::int64_t, T, T);
+
+#define AUDITKIT_DECLARE_LEVEL(level)                                                                         \
+  namespace isa_##level {                                                                                     \
+    PanelSums line_panel(const PrivacyLine&, double, double, double, bool);                                   \
+    double tail_panel(const BetaLaw&, const BetaPoint&, double, double);                                      \
+    void add_min(double*, const double*, double, std::int64_t);                                               \
+    AUDITKIT_DECLARE_TILES(float, f32)                                                                        \
+    AUDITKIT_DECLARE_TILES(double, f64)                                                                       \
+  }                                                                                                           \
+  namespace {                                                                                                 \
+  constexpr KernelTable kTable_##level{                                                                       \
+      isa_##level::line_panel,           isa_##level::tail_panel,         isa_##level::add_min,               \
+      isa_##level::tile_product_f32,     isa_##level::tile_product_f64,   isa_##level::tile_squares_f32,      \
+      isa_##level::tile_squares_f64,     isa_##level::tile_distances_f32, isa_##level::tile_distances_f64,    \
+      isa_##level::tile_sums_f32,        isa_##level::tile_sums_f64,      isa_##level::tile_coefficients_f32, \
+      isa_##level::tile_coefficients_f64};                                                                    \
   }
 
 AUDITKIT_DECLARE_LEVEL(baseline)

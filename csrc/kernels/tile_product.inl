@@ -28,70 +28,96 @@ struct Vector {
   static constexpr int lanes = kBytes / static_cast<int>(sizeof(T));
 };
 
-/// C block of R rows and two vectors.
-template <class T, int R>
-inline void block(std::int64_t depth, const T* a, std::int64_t a_row, std::int64_t a_depth, const T* b,
-                  std::int64_t b_lead, T* c, std::int64_t c_lead) {
+/// What is summed: products, or squares of differences.
+struct Product {
+  template <class T, class V>
+  static void add(V& sum, T a, const V& b) {
+    sum += a * b;
+  }
+};
+
+struct Squares {
+  template <class T, class V>
+  static void add(V& sum, T a, const V& b) {
+    const V gap = a - b;
+    sum += gap * gap;
+  }
+};
+
+/// C block of R rows and W vectors.
+template <class Op, class T, int R, int W>
+inline void block(const TileShape& s, std::int64_t depth, const T* a, const T* b, T* c) {
   using V = typename Vector<T>::type;
   constexpr int kLanes = Vector<T>::lanes;
-  V sums[R][2] = {};
+  V sums[R][W] = {};
   for (std::int64_t k = 0; k < depth; ++k) {
-    const V low = *reinterpret_cast<const V*>(b), high = *reinterpret_cast<const V*>(b + kLanes);
+    V right[W];
+#pragma GCC unroll 2
+    for (int w = 0; w < W; ++w) right[w] = *reinterpret_cast<const V*>(b + w * kLanes);
 #pragma GCC unroll 12
     for (int r = 0; r < R; ++r) {
-      const T factor = a[r * a_row];
-      sums[r][0] += factor * low;
-      sums[r][1] += factor * high;
+      const T left = a[r * s.a_row];
+#pragma GCC unroll 2
+      for (int w = 0; w < W; ++w) Op::add(sums[r][w], left, right[w]);
     }
-    a += a_depth;
-    b += b_lead;
+    a += s.a_depth;
+    b += s.b_lead;
   }
 #pragma GCC unroll 12
-  for (int r = 0; r < R; ++r) {
-    V* out = reinterpret_cast<V*>(c + r * c_lead);
-    out[0] += sums[r][0];
-    out[1] += sums[r][1];
-  }
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 2
+    for (int w = 0; w < W; ++w) *reinterpret_cast<V*>(c + r * s.c_lead + w * kLanes) += sums[r][w];
 }
 
-/// The last columns, fewer than two vectors.
-template <class T>
+template <class Op, class T, int W>
+inline void columns(const TileShape& s, std::int64_t depth, const T* a, const T* b, T* c) {
+  std::int64_t i = 0;
+  for (; i + kRows <= s.rows; i += kRows) block<Op, T, kRows, W>(s, depth, a + i * s.a_row, b, c + i * s.c_lead);
+  for (; i < s.rows; ++i) block<Op, T, 1, W>(s, depth, a + i * s.a_row, b, c + i * s.c_lead);
+}
+
+/// The last columns, fewer than a vector.
+template <class Op, class T>
 void edge(const TileShape& s, std::int64_t depth, const T* a, const T* b, T* c, std::int64_t first) {
   for (std::int64_t i = 0; i < s.rows; ++i)
     for (std::int64_t j = first; j < s.columns; ++j) {
       T sum = 0;
-      for (std::int64_t k = 0; k < depth; ++k) sum += a[i * s.a_row + k * s.a_depth] * b[k * s.b_lead + j];
+      for (std::int64_t k = 0; k < depth; ++k) Op::add(sum, a[i * s.a_row + k * s.a_depth], b[k * s.b_lead + j]);
       c[i * s.c_lead + j] += sum;
     }
 }
 
-template <class T>
-void panel(const TileShape& s, std::int64_t depth, const T* a, const T* b, T* c) {
-  constexpr std::int64_t kWidth = 2 * Vector<T>::lanes;
-  std::int64_t j = 0;
-  for (; j + kWidth <= s.columns; j += kWidth) {
-    std::int64_t i = 0;
-    for (; i + kRows <= s.rows; i += kRows)
-      block<T, kRows>(depth, a + i * s.a_row, s.a_row, s.a_depth, b + j, s.b_lead, c + i * s.c_lead + j, s.c_lead);
-    for (; i < s.rows; ++i)
-      block<T, 1>(depth, a + i * s.a_row, s.a_row, s.a_depth, b + j, s.b_lead, c + i * s.c_lead + j, s.c_lead);
-  }
-  edge(s, depth, a, b, c, j);
-}
-
-template <class T>
-void product(const TileShape& s, const T* a, const T* b, T* c) {
+template <class Op, class T>
+void run(const TileShape& s, const T* a, const T* b, T* c) {
+  constexpr std::int64_t kLanes = Vector<T>::lanes;
   for (std::int64_t k = 0; k < s.depth; k += kDepth) {
     const std::int64_t depth = s.depth - k < kDepth ? s.depth - k : kDepth;
-    panel(s, depth, a + k * s.a_depth, b + k * s.b_lead, c);
+    const T* left = a + k * s.a_depth;
+    const T* right = b + k * s.b_lead;
+    std::int64_t j = 0;
+    for (; j + 2 * kLanes <= s.columns; j += 2 * kLanes) columns<Op, T, 2>(s, depth, left, right + j, c + j);
+    for (; j + kLanes <= s.columns; j += kLanes) columns<Op, T, 1>(s, depth, left, right + j, c + j);
+    if (j < s.columns) edge<Op>(s, depth, left, right, c, j);
   }
 }
 
 }  // namespace
 
-void tile_product_f32(const TileShape& shape, const float* a, const float* b, float* c) { product(shape, a, b, c); }
+void tile_product_f32(const TileShape& shape, const float* a, const float* b, float* c) {
+  run<Product>(shape, a, b, c);
+}
 
-void tile_product_f64(const TileShape& shape, const double* a, const double* b, double* c) { product(shape, a, b, c); }
+void tile_product_f64(const TileShape& shape, const double* a, const double* b, double* c) {
+  run<Product>(shape, a, b, c);
+}
+
+void tile_squares_f32(const TileShape& shape, const float* a, const float* b, float* c) {
+  run<Squares>(shape, a, b, c);
+}
+
+void tile_squares_f64(const TileShape& shape, const double* a, const double* b, double* c) {
+  run<Squares>(shape, a, b, c);
+}
 
 }  // namespace AUDITKIT_LEVEL
 }  // namespace auditkit

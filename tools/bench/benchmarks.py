@@ -355,6 +355,61 @@ def batch_mean(bench: Bench) -> None:
     bench.report.bar("exact mean, n = 20,000, m = 200, slowest shape", slowest, 2.0, goal=0.5)
 
 
+def kernel_gradient(bench: Bench) -> None:
+    """The kernel Bayes error and its gradient on 2 threads, against torch in two passes and bayeslap."""
+    case = {"n": 20_000, "d": 128, "classes": 10, "threads": 2, "dtype": "float32"}
+    limits = {"seconds": 20.0, "repeats": 4, "cap": 300.0}
+    with (
+        Side("auditkit", sys.executable, core=None) as ours,
+        Side("torch", sys.executable, core=None) as plain,
+    ):
+        for bandwidth in (3.0, 6.0):
+            at = case | {"bandwidth": bandwidth}
+            name = f"n = 20,000, d = 128, h = {bandwidth:g}"
+            least = bench.report.row(name, _asked(ours, at, limits), clock="wall")
+            runs = [_asked(plain, at | {"block": block}, limits) for block in (256, 512, 1024)]
+            fastest = min(runs, key=lambda run: min(run["times"]))
+            other = bench.report.row(name, fastest, side="torch", note="the best of 3 blocks", clock="wall")
+            bench.report.bar(f"gradient over torch two-pass, {name}", least / other, 1 / 3, unit="x")
+        small = {"n": 1000, "d": 512, "classes": 10, "threads": 2, "dtype": "float32", "bandwidth": 8.0}
+        name = "n = 1,000, d = 512"
+        least = bench.report.row(name, _asked(ours, small, limits), clock="wall")
+    if bench.peers is not None:
+        with Side("bayeslap", interpreter("bayeslap", bench.peers), core=None) as peer:
+            other = bench.report.row(name, _asked(peer, small, limits), side="bayeslap", clock="wall")
+        bench.report.bar(f"gradient over bayeslap, {name}", least / other, 1 / 50, unit="x")
+
+
+def _asked(side: Side, case: dict[str, Any], limits: dict[str, Any]) -> dict[str, Any]:
+    answer = side.ask("kernel_gradient", case, **limits)
+    if "error" in answer:
+        raise RuntimeError(f"{side.name}: {answer['error']}")
+    return answer
+
+
+def neighbours(bench: Bench) -> None:
+    """Nearest neighbours of all rows and the spanning tree on one core, against scikit-learn and SciPy."""
+    cases_of = [
+        ("all_neighbours", {"n": 10_000, "d": 128, "k": 1, "dtype": "float32"}, 0.7),
+        ("all_neighbours", {"n": 10_000, "d": 128, "k": 10, "dtype": "float64"}, 0.8),
+        ("all_neighbours", {"n": 10_000, "d": 16, "k": 10, "dtype": "float64"}, 0.7),
+        ("tree_length", {"n": 4_000, "d": 64, "dtype": "float64"}, 0.05),
+    ]
+    with Side("sklearn", sys.executable, core=bench.core) as peer:
+        for task, case, limit in cases_of:
+            name = f"{task.replace('_', ' ')}, " + ", ".join(f"{key} {value}" for key, value in case.items())
+            at = case | {"classes": 2, "threads": 1}
+            pair = _compare(bench, peer, task, at, name)
+            if pair is None or abs(pair[0] - pair[1]) > 1e-5 * abs(pair[1]):
+                raise RuntimeError(f"{name}: the two sides differ")
+            least = {
+                row["side"]: row["min cpu"]
+                for row in bench.report.rows
+                if row["name"] == name and "min cpu" in row
+            }
+            bench.report.bar(name, least["auditkit"] / least["sklearn"], limit, unit="x")
+
+
 def startup(bench: Bench) -> None:
     """CPU time of `auditkit --help` over that of bare Python."""
     command = Path(sys.executable).parent / "auditkit"
@@ -393,5 +448,7 @@ BENCHMARKS: dict[str, Callable[[Bench], None]] = {
     "rank-sums": rank_sums,
     "batch-ranks": batch_ranks,
     "batch-mean": batch_mean,
+    "kernel-gradient": kernel_gradient,
+    "neighbours": neighbours,
     "startup": startup,
 }

@@ -107,3 +107,12 @@ def write_scores(folder: Path, units: int, shift: float = 2.0) -> Path:
     path = folder / f"scores-{units}-{shift:g}.npz"
     np.savez(path, inside=random.normal(shift, 1.0, units), outside=random.normal(0.0, 1.0, units))
     return path
+
+
+def labelled_rows(case: Case) -> tuple[Any, Any]:
+    """Standard normal rows, float32, whose first feature moves with the class: n, d and classes of the case."""
+    rng = np.random.default_rng([case["n"], case["d"]])
+    y = rng.integers(0, case["classes"], case["n"])
+    X = rng.normal(size=(case["n"], case["d"])).astype(np.float32)
+    X[:, 0] += 0.5 * y
+    return X, y

@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-PEERS = {"privacy-estimates": "0.1.0.post1", "jax-privacy": "2.0.0"}
+PEERS = {"privacy-estimates": "0.1.0.post1", "jax-privacy": "2.0.0", "bayeslap": "0.0.1"}
+BESIDE = {
+    "bayeslap": ["torch==2.13.0", "numpy==2.4.6", "scipy==1.17.1", "tqdm==4.70.1"]
+}  # what a peer needs but does not pin
 _UNSET = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # settings of one machine that would slow its NumPy
 
 
@@ -26,7 +29,9 @@ def interpreter(peer: str, cache: Path) -> str:
         print(f"installing {peer}=={PEERS[peer]} into {home}", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(home)], check=True)
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, f"{peer}=={PEERS[peer]}"], check=True, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            [*pip, f"{peer}=={PEERS[peer]}", *BESIDE.get(peer, [])], check=True, stderr=subprocess.DEVNULL
+        )
         ready.touch()
     return str(python)
 

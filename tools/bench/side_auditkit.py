@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from cases import labelled_rows
 
 import auditkit
 
@@ -280,3 +281,35 @@ def buehler(case: dict[str, Any]) -> Task:
         return [result.epsilon, certified]
 
     return bound
+
+
+def kernel_gradient(case: dict[str, Any]) -> Task:
+    """Value and gradient of the leave-one-out kernel Bayes error."""
+    from auditkit.bayes_error import objective
+
+    auditkit.set_num_threads(case["threads"])
+    X, y = labelled_rows(case)
+
+    def run() -> list[float]:
+        value, gradient = objective(X, y, bandwidth=case["bandwidth"], dtype=case["dtype"])
+        return [value, float(np.abs(gradient).max())]
+
+    return run
+
+
+def all_neighbours(case: dict[str, Any]) -> Task:
+    """The sum of the distances of all rows to their k nearest others."""
+    from auditkit.bayes_error.neighbours import nearest
+
+    auditkit.set_num_threads(case["threads"])
+    X = labelled_rows(case)[0].astype(case["dtype"])
+    return lambda: float(np.sqrt(nearest(X, X, case["k"], exclude_self=True)[1]).sum())
+
+
+def tree_length(case: dict[str, Any]) -> Task:
+    """The length of the Euclidean minimum spanning tree."""
+    from auditkit.bayes_error.neighbours import spanning_tree
+
+    auditkit.set_num_threads(case["threads"])
+    X = labelled_rows(case)[0].astype(case["dtype"])
+    return lambda: float(np.sqrt(spanning_tree(X)[1]).sum())

@@ -1,6 +1,7 @@
 /// Which instruction set the kernels use: the best the processor has, capped by the environment variable AUDITKIT_ISA.
 #pragma once
 
+#include "auditkit/kernel_tiles.hpp"
 #include "auditkit/line_panels.hpp"
 #include "auditkit/min_plus.hpp"
 #include "auditkit/tile_product.hpp"
@@ -16,6 +17,14 @@ struct KernelTable {
   AddMinFn add_min;
   TileProductFn<float> tile_product_f32;
   TileProductFn<double> tile_product_f64;
+  TileSquaresFn<float> tile_squares_f32;
+  TileSquaresFn<double> tile_squares_f64;
+  TileDistancesFn<float> tile_distances_f32;
+  TileDistancesFn<double> tile_distances_f64;
+  TileSumsFn<float> tile_sums_f32;
+  TileSumsFn<double> tile_sums_f64;
+  TileCoefficientsFn<float> tile_coefficients_f32;
+  TileCoefficientsFn<double> tile_coefficients_f64;
 };
 
 /// Chosen at first use and fixed from then on.

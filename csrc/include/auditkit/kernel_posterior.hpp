@@ -17,34 +17,28 @@ namespace auditkit {
 template <class T>
 struct LabelledPoints {
   std::span<const T> x;  ///< n * d, finite
-  std::size_t d;
+  std::size_t d = 0;
   std::span<const std::int64_t> codes;  ///< n, in [0, classes)
   std::span<const double> log_weights;  ///< n, finite or -inf
-  std::size_t classes;
+  std::size_t classes = 0;
   [[nodiscard]] std::size_t size() const { return codes.size(); }
 };
 
-/// For every bandwidth: log_normaliser[b * n + i] and probability[(b * n + i) * classes + c]. Rows of one group are not
-/// each other's references. Threads share blocks of rows; the result is the same to the last bit for any number.
+/// For every bandwidth: log_normaliser[b * m + i] and probability[(b * m + i) * classes + c].
+///
+/// The rows i are the points themselves when `queries` is empty; rows of one group are then not each other's
+/// references. Otherwise they are the m = queries / d queries, and every point is a reference of each. Threads share
+/// blocks of rows; the result is the same to the last bit for any number of them. Cost m n d multiply-adds (half of
+/// that for the points themselves), memory O(n (d + classes)).
 template <class T>
-void kernel_posterior(const LabelledPoints<T>& points, std::span<const std::int64_t> groups,
+void kernel_posterior(const LabelledPoints<T>& points, std::span<const std::int64_t> groups, std::span<const T> queries,
                       std::span<const double> bandwidths, unsigned n_threads, std::span<T> log_normaliser,
                       std::span<T> probability);
 
-/// The same for queries (m * d) beside the points: every point is a reference of every query.
+/// J over the same rows, and its gradient by them (m * d): the points move when they are the rows, else they are held.
 template <class T>
-void kernel_posterior_at(std::span<const T> queries, const LabelledPoints<T>& points,
-                         std::span<const double> bandwidths, unsigned n_threads, std::span<T> log_normaliser,
-                         std::span<T> probability);
-
-/// J over all rows, and its gradient by all rows (n * d).
-template <class T>
-double kernel_gradient(const LabelledPoints<T>& points, std::span<const std::int64_t> groups, double bandwidth,
-                       double tau, unsigned n_threads, std::span<T> gradient);
-
-/// J over the queries, and its gradient by the queries (m * d), the points held.
-template <class T>
-double kernel_gradient_at(std::span<const T> queries, const LabelledPoints<T>& points, double bandwidth, double tau,
-                          unsigned n_threads, std::span<T> gradient);
+double kernel_gradient(const LabelledPoints<T>& points, std::span<const std::int64_t> groups,
+                       std::span<const T> queries, double bandwidth, double tau, unsigned n_threads,
+                       std::span<T> gradient);
 
 }  // namespace auditkit

@@ -18,4 +18,8 @@ struct TileShape {
 template <class T>
 using TileProductFn = void (*)(const TileShape& shape, const T* a, const T* b, T* c);
 
+/// The same with (a - b)^2 in place of a b: squared distances without cancellation, at twice the cost.
+template <class T>
+using TileSquaresFn = TileProductFn<T>;
+
 }  // namespace auditkit

@@ -89,7 +89,7 @@ def posterior(
     nearest neighbour's class instead of losing all mass. The number of threads changes no bit.
     """
     data = read_labelled(X, y, dtype=one_of(dtype, DTYPES, "dtype", id="AK-BE-008"))
-    h = np.array([read_positive(bandwidth, "bandwidth")])
+    h = np.array([read_bandwidth(bandwidth, data)])
     log_z, p = _core.kernel_posterior(
         data.X, data.codes, data.k, _log_weights(data, weights), _groups(groups, data.n), h, get_num_threads()
     )
@@ -145,7 +145,7 @@ def objective(
         data.k,
         np.zeros(data.n),
         _groups(groups, data.n),
-        read_positive(bandwidth, "bandwidth"),
+        read_bandwidth(bandwidth, data),
         read_at_least_zero(tau, "tau"),
         get_num_threads(),
     )
@@ -174,6 +174,22 @@ def objective_at(
     return _core.kernel_gradient_at(
         queries, refs.X, refs.codes, refs.k, zeros, bandwidth, tau, get_num_threads()
     )
+
+
+def read_bandwidth(bandwidth: Any, data: Labelled) -> float:
+    """A bandwidth whose weights the dtype of the rows can hold (AK-BE-006, AK-BE-008).
+
+    Squared distances over squared bandwidths must neither overflow nor vanish.
+    """
+    h = read_positive(bandwidth, "bandwidth")
+    limit = 1e15 if data.X.dtype == np.float32 else 1e140
+    spread = float(np.abs(data.X).max())
+    if not 1 / limit <= h <= limit:
+        refuse("bandwidth", f"from {1 / limit:g} to {limit:g} in {data.X.dtype}", f"{h:g}", id="AK-BE-008")
+    if spread > limit or spread / h > limit:
+        requirement = f"at least 1/{limit:g} of the largest value, {spread:g}, and that at most {limit:g}"
+        refuse("bandwidth", requirement, f"{h:g}", id="AK-BE-008", hint="scale the features")
+    return h
 
 
 def read_mask(mask: Any, n: int, what: str) -> NDArray[np.bool_]:
