@@ -20,12 +20,12 @@ from auditkit.bayes_error.versions import rank_sum_share
 W1 = 0.1056498
 
 
-def estimate(errors=50, trials=1000, *, alpha=0.05, share=1.0, **changes):
-    """An estimate whose certified upper end was made at a share of its alpha."""
+def estimate(errors=50, trials=1000, *, alpha=0.05, **changes):
+    """An estimate whose upper end is certified by errors among trials."""
     return replace(
         BayesErrorEstimate(
             value=errors / trials,
-            upper=error_upper(errors, trials, alpha * share),
+            upper=error_upper(errors, trials, alpha),
             upper_kind="certified-upper",
             anchor=0.02,
             alpha=alpha,
@@ -113,9 +113,10 @@ def test_under_fit_is_wrong_with_at_most_alpha_however_both_ends_fall():
     assert wrong <= alpha
 
 
-def test_the_bound_of_a_selection_keeps_its_share_of_alpha():
-    shared = too_good(80, 1000, estimate(share=1 / 7))
-    assert shared.ceiling == pytest.approx(error_upper(50, 1000, 0.025 / 7), rel=1e-6)
+def test_a_bound_of_another_kind_is_used_at_its_own_level_only():
+    by_class = estimate(alpha=0.02, upper=error_upper(50, 1000, 0.02) + 0.01)
+    assert too_good(120, 1000, by_class).ceiling == by_class.upper
+    assert too_good(120, 1000, by_class, alpha=0.02).ceiling is None
 
 
 def test_ends_that_were_made_at_one_level_only():
@@ -142,6 +143,10 @@ def test_soft_labels_are_a_floor_that_widens_with_their_share_of_alpha():
     wanted = np.sqrt(np.log(2 / 0.025) / (2 * 5000)) / 2
     assert wanted <= 0.2 - found.floor <= 1.2 * wanted
     assert too_good(170, 1000, known).outcome == "at floor"
+    top = replace(known, upper=0.2 + width)
+    worse = too_good(280, 1000, top)
+    assert worse.outcome == "under-fit"
+    assert worse.ceiling == pytest.approx(0.2 + (0.2 - found.floor))
     named = too_good(100, 1000, estimate(220, certified_lower=0.19))  # whose width nobody knows
     assert named.outcome == "at floor"
     assert [note.id for note in named.warnings] == ["AK-BE-062"]

@@ -39,6 +39,8 @@ NORMS = ("linf", "l2", "l1")
 FOLDS = 5
 KERNEL_ROWS = 5_000
 """Rows of which the kernel estimate is made: more of them would cost n^2 d and say the same."""
+LEAST_FOR_U2 = 20
+"""Units from which a part can be learned from and the rest certify."""
 TRAINING_SETS = ("clean", "protected", "mixed", "clean part")
 
 _CLEAN_TEST = Assumption(
@@ -304,7 +306,7 @@ def unlearnability(
     found = UnlearnabilityReport(
         before=work.kernel(case.clean),
         after=work.kernel(case.protected),
-        ceilings=_ceilings(case, ball, norm, level),
+        ceilings=_ceilings(case, ball, norm, level, drawn),
         crossfit_clean=work.cross_fitted(case.clean.X),
         crossfit_protected=work.cross_fitted(case.protected.X),
         clean_test=trained,
@@ -408,13 +410,17 @@ def _largest_move(clean: Floats, protected: Floats, norm: str) -> float:
     return float(moves.sum(axis=1).max() if norm == "l1" else np.sqrt((moves**2).sum(axis=1)).max())
 
 
-def _ceilings(case: _Case, eps: float, norm: Norm, alpha: float) -> tuple[Ceiling, ...]:
+def _ceilings(case: _Case, eps: float, norm: Norm, alpha: float, seed: int) -> tuple[Ceiling, ...]:
+    """U2 of the population, where there are rows enough to split, and U3 of these rows."""
     from auditkit.bayes_error.ceilings import ceiling, sample_ceiling
 
     rows, codes = case.clean.X, case.clean.codes
-    found = [ceiling(rows, codes, eps=eps, norm=norm, alpha=alpha)]
-    for_sample = sample_ceiling(rows, codes, eps=eps, norm=norm)
-    return (*found, *([for_sample] if for_sample is not None else []))
+    found = [sample_ceiling(rows, codes, eps=eps, norm=norm)]
+    if np.unique(case.groups).size >= LEAST_FOR_U2:
+        found.append(
+            ceiling(rows, codes, eps=eps, norm=norm, alpha=alpha, groups=case.groups, seed=seed % 2**31)
+        )
+    return tuple(found)
 
 
 # -- the four numbers

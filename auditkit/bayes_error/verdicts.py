@@ -382,34 +382,36 @@ def _certified_upper(estimate: BayesErrorEstimate, notes: list[Note], alpha: flo
     if estimate.upper_kind != "certified-upper":
         notes.append(Note("AK-BE-061", "The upper end is an estimate: nothing can be called under-fit."))
         return None
+    soft = _soft_end(estimate, estimate.upper)
+    if soft is not None:
+        return soft
     errors, trials = estimate.upper_errors, estimate.upper_trials
-    if errors is None or trials is None:
+    # other bounds than that of one binomial count hold at their own level only
+    if errors is None or trials is None or estimate.upper != error_upper(errors, trials, estimate.alpha):
         return _fixed(estimate.upper, estimate.alpha, "upper end", notes, alpha)
-    # a bound of a selection was made at a share of its alpha: that share is kept at every other level
-    share = min(1.0, _level_of(estimate.upper, errors, trials) / estimate.alpha)
-    return _End(lambda a: error_upper(errors, trials, a * share))
-
-
-def _level_of(upper: float, errors: int, trials: int) -> float:
-    """The alpha of the Clopper-Pearson bound that is `upper`."""
-    return _least_alpha(lambda a: error_upper(errors, trials, a) <= upper)
+    return _End(lambda a: error_upper(errors, trials, a))
 
 
 def _certified_lower(estimate: BayesErrorEstimate, notes: list[Note], alpha: float) -> _End | None:
-    """The certified lower end, widened for a smaller alpha.
-
-    From soft labels it is a mean less a width; widths of Hoeffding and Bernstein bounds grow at most as log(1 / alpha).
-    """
     if estimate.certified_lower is None:
         return None
-    lower, own = float(estimate.certified_lower), estimate.alpha
+    soft = _soft_end(estimate, estimate.certified_lower)
+    return soft or _fixed(estimate.certified_lower, estimate.alpha, "lower end", notes, alpha)
+
+
+def _soft_end(estimate: BayesErrorEstimate, end: float) -> _End | None:
+    """An end from true class probabilities, widened for a smaller alpha; None for other estimates.
+
+    It is a mean with a width, and widths of Hoeffding and Bernstein bounds grow at most as log(1 / alpha).
+    """
     centres = [member.value for member in estimate.by_method.values() if member.role == "soft"]
-    if not centres or centres[0] < lower:
-        return _fixed(lower, own, "lower end", notes, alpha)
-    width = centres[0] - lower
+    if not centres or estimate.certified_lower is None:
+        return None
+    width = end - centres[0]
 
     def at(a: float) -> float:
-        return lower if a >= own else centres[0] - width * math.log(a) / math.log(own)
+        wider = max(1.0, math.log(a) / math.log(estimate.alpha))
+        return min(1.0, max(0.0, centres[0] + width * wider))
 
     return _End(at)
 
