@@ -93,13 +93,15 @@ def compute_estimate(
 
     read = read_labelled_file(path, label=asked["label"] or "y", soft=asked["soft"])
     columns = read.columns
-    given: dict[str, Any] = {"alpha": asked["alpha"], "groups": columns.get("groups"), "seed": asked["seed"]}
+    given: dict[str, Any] = {"alpha": asked["alpha"], "seed": asked["seed"]}
     if asked["method"] is not None:
         given["method"] = asked["method"]
     if asked["learning_curve"]:
         given["learning_curve"] = True
     if asked["soft"]:
         given["soft"] = columns["soft"]
+    elif "groups" in columns:
+        given["groups"] = columns["groups"]
     try:
         found = estimate(columns.get("X"), columns.get("y"), **given)
     except InputError as error:

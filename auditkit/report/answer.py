@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from auditkit.report.batch import batch_cards
+from auditkit.report.bayes_words import bayes_cards
 from auditkit.report.charts import Marks
 from auditkit.report.escape import Markup, element, esc
 from auditkit.report.numbers import (
@@ -112,6 +113,7 @@ def _estimate_cards(reading: Reading) -> list[Markup]:
         why = "not given: the design is invalid" if invalid else "this result holds no posterior"
         cards.append(_card("Posterior of epsilon", "none", why))
     cards += [_card(*parts) for parts in batch_cards(reading.batch)] if reading.batch is not None else []
+    cards += [_card(*parts) for parts in bayes_cards(reading.bayes)] if reading.bayes is not None else []
     cards += _evidence_cards(reading)
     if reading.assumptions:
         left = len(reading.unchecked)

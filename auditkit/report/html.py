@@ -15,6 +15,8 @@ from auditkit.report.answer import (
     verdict_label,
 )
 from auditkit.report.batch_page import batch_section, scores_chart
+from auditkit.report.bayes import KINDS
+from auditkit.report.bayes_page import band_chart, bayes_section
 from auditkit.report.charts import strip_chart
 from auditkit.report.escape import Markup, element, esc, join
 from auditkit.report.evidence import evidence_section
@@ -101,6 +103,8 @@ def render_card(result: Mapping[str, Any]) -> str:
         parts.append(strip_chart(interval, median, marks))
     if reading.batch is not None:
         parts.append(scores_chart(reading.batch))
+    if reading.bayes is not None:
+        parts.append(band_chart(reading.bayes))
     return element("div", *parts, class_="ak ak-card")
 
 
@@ -116,6 +120,7 @@ def _page(reading: Reading) -> Markup:
     sections = [
         evidence_section,
         batch_section,
+        bayes_section,
         _methods,
         _plan_table,
         mechanism_section,
@@ -129,7 +134,7 @@ def _page(reading: Reading) -> Markup:
 
 def _kicker(reading: Reading) -> Markup:
     source = reading.sections["inputs"].get("model")
-    if reading.batch is not None:
+    if reading.batch is not None or reading.bayes is not None:
         source = (
             next(iter(data), None)
             if isinstance(data := reading.sections["inputs"].get("data"), list)
@@ -271,6 +276,11 @@ _FOOTERS = {
     "batch-pi": "A prediction set holds for one batch that is exchangeable with the calibration scores, and says "
     "nothing about its single points.",
 }
+_BAYES_FOOTER = (
+    "Only what is called certified is a bound. An estimate of the Bayes error may lie on either side of the truth, and "
+    "from hard labels no lower end can be certified."
+)
+_FOOTERS |= dict.fromkeys(KINDS, _BAYES_FOOTER)
 _FOOTER = "An attack shows what leaks at least. No result of an attack shows that nothing leaks."
 
 

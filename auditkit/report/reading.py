@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from auditkit.report.batch import Batch, read_batch
+from auditkit.report.bayes import KINDS as BAYES_KINDS
+from auditkit.report.bayes import Bayes, read_bayes
 from auditkit.report.fields import Fields, plain_values, refusal, thin
 
 LARGEST_COUNT = 10**15
@@ -218,6 +220,7 @@ class Reading:
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     mechanism: Mechanism | None = None
     batch: Batch | None = None
+    bayes: Bayes | None = None
 
     @property
     def certified(self) -> Bound | None:
@@ -270,7 +273,7 @@ def read(result: Mapping[str, Any]) -> Reading:
         ),
         headline=first if first is not None and first.name == "epsilon" else None,
         posterior=next((bound for bound in estimates if bound.name == "epsilon_posterior"), None),
-        bounds=() if kind == "batch-pi" else _bounds(top, estimates),
+        bounds=() if kind in ("batch-pi", *BAYES_KINDS) else _bounds(top, estimates),
         delta=top.number("delta", 0, 1),
         alpha=top.number("alpha", 0, 1),
         design=top.text("design"),
@@ -290,6 +293,7 @@ def read(result: Mapping[str, Any]) -> Reading:
         sections={name: top.mapping(name).values for name in _SECTIONS},
         mechanism=_mechanism(top.mapping("mechanism")),
         batch=read_batch(top) if kind == "batch-pi" else None,
+        bayes=read_bayes(top) if kind in BAYES_KINDS else None,
     )
     return _without_numbers(found) if found.status == "invalid-design" else found
 

@@ -122,6 +122,7 @@ font-variant-numeric:tabular-nums}
 .ak td small,.ak dt small{color:var(--muted);display:block}
 .ak tr.first td{font-weight:640}
 .ak tr.first td small{font-weight:400}
+.ak .pixels{image-rendering:pixelated;display:block}
 .ak .tag{display:inline-block;border:1px solid currentColor;border-radius:5px;padding:0 7px;font-size:.8rem;
 font-weight:600}
 .ak dl.rows{display:grid;grid-template-columns:minmax(90px,max-content) minmax(0,1fr);gap:5px 22px;

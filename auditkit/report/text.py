@@ -11,6 +11,8 @@ from typing import Any
 from auditkit.errors import show
 from auditkit.report.axes import Axis, epsilon_span, linear_ticks
 from auditkit.report.batch import Batch, batch_lines, evidence_words, span_text
+from auditkit.report.bayes import Bayes
+from auditkit.report.bayes_words import bayes_evidence, bayes_lines, bayes_tables
 from auditkit.report.mechanism import mechanism_sentence
 from auditkit.report.numbers import count_text, exact_text, level_text, lower_text, upper_text
 from auditkit.report.reading import Reading, read
@@ -34,6 +36,7 @@ NARROW = 60
 LONGEST_AXIS = 66
 PLAN_ROWS = 6
 SETS_SHOWN = 4
+BAYES_ROWS = 4
 
 _COLOURS = {
     "pass": "32",
@@ -76,6 +79,8 @@ def render_text(result: Mapping[str, Any], *, color: bool = False, width: int = 
         _plan(page, reading)
     elif reading.batch is not None:
         _batch(page, reading, reading.batch)
+    elif reading.bayes is not None:
+        _bayes(page, reading, reading.bayes)
     else:
         _headline(page, reading)
         _posterior(page, reading)
@@ -169,16 +174,23 @@ def _evidence(page: _Page, reading: Reading) -> None:
         page.block("evidence", _evidence_words(reading), most=1 if page.width < NARROW else 2)
     if reading.batch is not None:
         _batch_evidence(page, reading, reading.batch)
+    if reading.bayes is not None:
+        _data_file(page, reading)
+        page.block("rows", bayes_evidence(reading.bayes), most=1 if page.width < NARROW else 2)
     if page.lines:
         page.raw("")
 
 
 def _batch_evidence(page: _Page, reading: Reading, batch: Batch) -> None:
+    _data_file(page, reading)
+    page.block("scores", evidence_words(batch), most=1 if page.width < NARROW else 2)
+
+
+def _data_file(page: _Page, reading: Reading) -> None:
     data = reading.sections["inputs"].get("data")
     first = data[0] if isinstance(data, list) and data and isinstance(data[0], Mapping) else {}
     if first.get("name"):
         page.block("file", show(first["name"], 60), most=1)
-    page.block("scores", evidence_words(batch), most=1 if page.width < NARROW else 2)
 
 
 def _evidence_words(reading: Reading) -> str:
@@ -405,6 +417,31 @@ def _batch_axis(page: _Page, batch: Batch) -> None:
     _draw_axis(page, (low - margin, high + margin), (left, right), [])
     key = "━ prediction set" + ("" if batch.scores is None else "; the axis spans the calibration scores")
     page.raw("  " + _shortened_to(key, page.width - 2), "quiet")
+
+
+def _bayes(page: _Page, reading: Reading, bayes: Bayes) -> None:
+    """The answer, the band with the estimate on an axis, what else is said, and the first lines of the first table."""
+    page.paragraph(headline_sentence(reading), most=3, look="label")
+    if bayes.task is not None:
+        task = bayes.task
+        low = task.lower if task.lower is not None else task.anchor
+        marks = [_Mark(task.value, "•"), _Mark(None if bayes.model is None else bayes.model.rate, "m")]
+        ends = [value for value in (task.value, task.upper, marks[1].value) if value is not None]
+        _draw_axis(page, (0.0, max(ends) * 1.15 or 1.0), (low, task.upper), marks)
+        start = "anchor (not certified)" if task.lower is None else "certified lower end"
+        end = "certified upper end" if task.upper_kind == "certified-upper" else "upper end (estimated)"
+        key = f"━ from {start} to {end}   • estimate" + ("" if bayes.model is None else "   m model")
+        page.raw("  " + _shortened_to(key, page.width - 2), "quiet")
+    if reading.sentence is not None and reading.conditions:
+        page.block("VERDICT", reading.sentence, most=2, look=reading.status)
+    lines = bayes_lines(bayes)
+    if lines:
+        page.block("why", " ".join(lines), most=5)
+    for table in bayes_tables(bayes)[:1]:
+        shown = [table.heads[:2], *(row[:2] for row in table.rows[:BAYES_ROWS])]
+        width = max(cells(row[0]) for row in shown)
+        for name, value in shown:
+            page.raw(_shortened_to(f"  {name}{' ' * (width - cells(name))}  {value}", page.width))
 
 
 def _plan(page: _Page, reading: Reading) -> None:

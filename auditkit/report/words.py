@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 from auditkit.report.batch import batch_lines, batch_sentence, reach_words
+from auditkit.report.bayes_words import bayes_lines, bayes_sentence
 from auditkit.report.numbers import (
     INFINITY,
     count_text,
@@ -43,6 +44,12 @@ TITLES = {
     "epsilon-bound": "A lower bound on epsilon",
     "plan": "How much evidence does the audit need?",
     "batch-pi": "What can be said of the whole batch?",
+    "bayes-error": "How low can anyone's error go?",
+    "protection": "What did protecting the data buy?",
+    "ceiling": "How much can perturbations do?",
+    "too-good": "Is the model too good to be true?",
+    "trained-on": "Did the model train on this?",
+    "unlearnability": "What did protecting the data buy?",
 }
 
 UNITS = {"one-run": "canaries", "independent": "independent units", "post-hoc": "records"}
@@ -101,6 +108,13 @@ _BREAKS = {
     "stated.",
     "independent-reference": "A reference that overlaps with calibration or batch: the probability is not the one "
     "stated.",
+    "independent-rows": "Copies, subjects with several rows, or drift: what is called certified is too narrow. Groups "
+    "keep them together.",
+    "fresh-test-points": "A model that was tuned on these points, or saw them: its error comes out too low.",
+    "known-law": "Another population, or a mistaken number: the verdict against the floor is void.",
+    "rival-fixed": "A rival picked on these very points: the test is that of the luckiest.",
+    "secret-versions": "A version that leaked, or a published one that was picked: the p-value is void.",
+    "clean-test": "Test rows that resemble training rows: clean-test errors come out too low.",
     "direction-fixed": "A direction that was turned round after looking at the scores: the level is that "
     "of one direction only.",
 }
@@ -132,6 +146,8 @@ def headline_sentence(reading: Reading) -> str:
         return plan_sentence(reading)
     if reading.batch is not None:
         return f"{capital(batch_sentence(reading.batch))}."
+    if reading.bayes is not None:
+        return f"{capital(bayes_sentence(reading.bayes))}."
     if bound is None:
         return "This result holds no bound on epsilon."
     if bound.lower is None:
@@ -151,7 +167,7 @@ def verdict_parts(reading: Reading) -> tuple[str, list[str]]:
     With a claim, or without a number, the title is the sentence up to its first colon; else the headline.
     """
     sentence, headline = reading.sentence, headline_sentence(reading)
-    if reading.batch is not None:
+    if reading.batch is not None or reading.bayes is not None:
         return headline.removesuffix("."), []
     answered = reading.headline is not None and reading.headline.lower is not None
     if sentence is None:
@@ -168,6 +184,8 @@ def answer_lines(reading: Reading) -> list[str]:
     """Below the title: the headline, what else the verdict says, why there is no number, the conditions."""
     if reading.batch is not None:
         return [*batch_lines(reading.batch), *_condition_lines(reading)]
+    if reading.bayes is not None:
+        return [*bayes_lines(reading.bayes), *_condition_lines(reading)]
     title, others = verdict_parts(reading)
     headline = headline_sentence(reading)
     lines = [] if headline.startswith(title) or reading.status == "invalid-design" else [headline]
