@@ -113,7 +113,12 @@ def compute_estimate(
         from auditkit.bayes_error import too_good
 
         model = too_good(*counts, found, floor=asked["floor"], alpha=asked["alpha"])
-        found = replace(found, model=model.to_dict())
+        found = replace(
+            found,
+            model=model.to_dict(),
+            assumptions=(*found.assumptions, *model.assumptions),
+            warnings=(*found.warnings, *model.warnings),
+        )
     return replace(found, environment=environment()), model, sources
 
 

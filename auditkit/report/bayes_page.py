@@ -6,6 +6,7 @@ import base64
 import struct
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from auditkit.report.axes import Axis
 from auditkit.report.bayes import Bayes, Ceil, Example, Protected, Series, Task
@@ -14,11 +15,12 @@ from auditkit.report.bayes_words import (
     KIND_WORDS,
     Table,
     bayes_tables,
+    in_order,
     member_words,
 )
 from auditkit.report.charts import lanes_of, sentence
 from auditkit.report.escape import Markup, element, join
-from auditkit.report.numbers import count_text, exact_text, lower_text, nearest_text, upper_text
+from auditkit.report.numbers import count_text, lower_text, nearest_text, upper_text
 from auditkit.report.reading import Reading
 from auditkit.report.svg import (
     ROW,
@@ -39,6 +41,9 @@ from auditkit.report.tables import data_table, section, table_of
 
 _HEIGHT = 210.0
 _POINTS = 14
+_NAMES = 196.0
+"""Room for the names of members."""
+_STEP = 27.0
 _BAND_WORDS = (
     "Each mark is one way of estimating the Bayes error; none of them is a bound. The shaded stretch ends at the "
     "certified upper end, which holds for anyone's best rule. Its other end is an anchor, not certified: from hard "
@@ -99,66 +104,80 @@ def _block(picture: Markup, title: str, words: str, table: Markup | None = None)
 # -- the band
 
 
+@dataclass(frozen=True)
+class _Line:
+    """One line of the band: a name, a number with its reach, and how it is drawn."""
+
+    name: str
+    value: float
+    reach: tuple[float, float] | None
+    colour: str
+    rule: bool = True
+
+
 def band_chart(bayes: Bayes) -> Markup:
-    """Members as marks on one line each, the band from anchor to upper end behind them; empty for other results."""
+    """A line for each member with the band from anchor to upper end behind them; empty for other results."""
     task = bayes.task
     if task is None:
         return Markup()
-    members = task.members[:_POINTS]
+    lines = _band_lines(bayes)
     low = task.lower if task.lower is not None else task.anchor
-    values = [task.upper, task.value, *(member.value for member in members)]
-    values += [] if bayes.model is None else [bayes.model.upper]
-    x = Axis(0.0, max(max(values) * 1.08, 1e-6), 24, WIDTH - 24)
+    x = Axis(0.0, _band_end(bayes), _NAMES, WIDTH - 62)
     key, used = legend(_band_entries(bayes), 0, WIDTH, 0)
-    labels, height = lanes_of(
-        _band_labels(bayes, x), used + 6, (len(members) + (bayes.model is not None)) * (2 * ROW) + 10
-    )
-    y = top = used + height + 10
-    parts: list[Markup] = []
-    for member in members:
-        y += 2 * ROW
-        chosen = member.name == task.selected
-        words = member_words(member.name) + (" (chosen)" if chosen else "")
-        parts.append(text(0, y - ROW * 0.9, words, class_="t-ink" if chosen else "l"))
-        parts.append(
-            text(
-                WIDTH,
-                y - ROW * 0.9,
-                nearest_text(member.value),
-                anchor="end",
-                class_="t-ink" if chosen else "l",
-            )
-        )
-        parts.append(line(x.start, y, x.end, y, "g"))
-        if member.deviation:
-            reach = [min(max(member.value + side * member.deviation, 0.0), x.high) for side in (-1, 1)]
-            parts.append(line(x(reach[0]), y, x(reach[1]), y, "s blue thin"))
-        shape = circle if member.role == "classifier" else diamond
-        parts.append(shape(x(member.value), y, "m ink" if chosen else "m blue"))
-    if bayes.model is not None:
-        y += 2 * ROW
-        ends = f"{nearest_text(bayes.model.rate)}"
-        parts.append(text(0, y - ROW * 0.9, "the model", class_="t-orange"))
-        parts.append(text(WIDTH, y - ROW * 0.9, ends, anchor="end", class_="t-orange"))
-        parts.append(line(x(bayes.model.lower), y, x(bayes.model.upper), y, "s orange"))
-        parts.append(circle(x(bayes.model.rate), y, "m orange"))
-    base = y + 16
+    labels, height = lanes_of(_band_labels(bayes, x), used + 6, len(lines) * _STEP + 16)
+    top = used + height + 10
+    base = top + len(lines) * _STEP + 6
     left = x(low) if low is not None else x.start
-    box = [(left, base), (left, top), (x(task.upper), top), (x(task.upper), base)]
-    axis = [line(x.start, base, x.end, base, "a")]
-    for tick, label in x.ticks(6):
-        axis += [
+    parts = [area([(left, base), (left, top), (x(task.upper), top), (x(task.upper), base)], "f grey")]
+    parts.append(line(x.start, base, x.end, base, "a"))
+    for tick, label in x.ticks(5):
+        parts += [
             line(x(tick), base, x(tick), base + 5, "a"),
             text(x(tick), base + 22, label, anchor="middle"),
         ]
-    axis.append(text(x.end, base + 22 + ROW, "error", anchor="end", class_="l"))
-    said = [f"{member_words(member.name)} {nearest_text(member.value)}" for member in members] or [
-        "no members"
-    ]
+    parts.append(text(x.end, base + 22 + ROW, "error", anchor="end", class_="l"))
+    for place, one in enumerate(lines):
+        parts += _band_line(one, x, top + (place + 0.7) * _STEP)
+    said = [f"{one.name} {nearest_text(one.value)}" for one in lines]
     said += [label.text for label in _band_labels(bayes, x)]
-    return figure(
-        base + 48, "The Bayes error", sentence(said), key, area(box, "f grey"), *axis, *parts, labels
-    )
+    return figure(base + 48, "The Bayes error", sentence(said), key, *parts, labels)
+
+
+def _band_lines(bayes: Bayes) -> list[_Line]:
+    task = bayes.task
+    assert task is not None
+    found = []
+    for member in in_order(task)[:_POINTS]:
+        deviation = member.deviation or 0.0
+        reach = (member.value - deviation, member.value + deviation)
+        colour = "ink" if member.name == task.selected else "blue"
+        found.append(
+            _Line(member_words(member.name), member.value, reach, colour, member.role == "classifier")
+        )
+    if bayes.model is not None:
+        found.append(_Line("the model", bayes.model.rate, (bayes.model.lower, bayes.model.upper), "orange"))
+    return found
+
+
+def _band_end(bayes: Bayes) -> float:
+    """Where the axis ends: what matters fits, a rule that is far worse is an arrow."""
+    task = bayes.task
+    assert task is not None
+    values = [task.upper, task.value] + ([] if bayes.model is None else [bayes.model.upper])
+    largest = max([*values, *(member.value for member in task.members if member.value <= 2 * max(values))])
+    return max(largest * 1.1, 1e-6)
+
+
+def _band_line(one: _Line, x: Axis, y: float) -> list[Markup]:
+    look = {"ink": "t-ink", "orange": "t-orange", "blue": "l"}[one.colour]
+    parts = [line(x.start, y, x.end, y, "g"), text(0, y + 5, one.name, class_=look)]
+    parts.append(text(WIDTH, y + 5, nearest_text(one.value), anchor="end", class_=look))
+    if one.value > x.high:
+        return [*parts, curve([(x.end - 9, y - 6), (x.end, y), (x.end - 9, y + 6)], f"s {one.colour}")]
+    if one.reach is not None:
+        ends = [min(max(end, 0.0), x.high) for end in one.reach]
+        parts.append(line(x(ends[0]), y, x(ends[1]), y, f"s {one.colour}"))
+    return [*parts, (circle if one.rule else diamond)(x(one.value), y, f"m {one.colour}")]
 
 
 def _band_entries(bayes: Bayes) -> list[Entry]:
@@ -281,7 +300,7 @@ def _example_block(bayes: Bayes) -> Markup:
     found = bayes.protection
     if found is None or not found.examples:
         return Markup()
-    eps = "" if found.eps is None else f" Every row moved by at most {exact_text(found.eps)} ({found.norm})."
+    eps = "" if found.eps is None else f" Every row moved by at most {upper_text(found.eps)} ({found.norm})."
     rows = [
         element(
             "tr",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from auditkit.report.bayes import Bayes, Bought, Ceil, Model, Protected, Score, Task
+from auditkit.report.bayes import Bayes, Bought, Ceil, Member, Model, Protected, Score, Task
 from auditkit.report.numbers import (
     count_text,
     exact_text,
@@ -32,7 +32,8 @@ MEMBER_WORDS = {
     "logistic": "logistic regression",
     "forest": "random forest",
     "boosting": "boosted trees",
-    "ghp": "spanning tree (Henze-Penrose)",
+    "majority": "largest class",
+    "ghp": "spanning tree",
     "cover-hart": "Cover-Hart",
     "bhattacharyya": "Bhattacharyya",
     "mahalanobis": "Mahalanobis",
@@ -67,7 +68,7 @@ def bayes_sentence(bayes: Bayes) -> str:
     if bayes.task is not None:
         return _task_sentence(bayes.task, bayes.level)
     if bayes.protection is not None:
-        return _protection_sentence(bayes.protection)
+        return _protection_sentence(bayes.protection, bayes.ceilings)
     if bayes.model is not None:
         return bayes.model.sentence or f"a model is {bayes.model.outcome}"
     if bayes.trained is not None:
@@ -85,15 +86,17 @@ def _task_sentence(task: Task, level: float | None) -> str:
     return f"the Bayes error is estimated at {nearest_text(task.value)}; no certified upper end is known"
 
 
-def _protection_sentence(found: Protected) -> str:
+def _protection_sentence(found: Protected, ceilings: Sequence[Ceil]) -> str:
     verb = "rises" if found.after > found.before else "falls" if found.after < found.before else "stays"
     change = f"from {nearest_text(found.before)} to {nearest_text(found.after)}"
     if verb == "stays":
         change = f"at {nearest_text(found.before)}"
     how = KIND_WORDS.get(found.ceiling_kind, "estimated")
+    least = min(ceilings, key=lambda one: one.value, default=None)
+    about = "" if least is None else f" for {ABOUT_WORDS.get(least.about, 'all rows')}"
     return (
         f"the estimated Bayes error {verb} {change}; moves of this size can reach "
-        f"{upper_text(found.ceiling)} at most ({how})"
+        f"{upper_text(found.ceiling)} at most{about} ({how})"
     )
 
 
@@ -135,7 +138,7 @@ def bayes_lines(bayes: Bayes) -> list[str]:
     if bayes.protection is not None:
         lines += _ceiling_lines(bayes)
         if bayes.bought is not None:
-            lines.append(f"On clean test rows: {_bought_sentence(bayes.bought)}.")
+            lines += _test_lines(bayes.bought)
     elif bayes.bought is not None:
         lines += _ceiling_lines(bayes)
     return lines
@@ -156,6 +159,15 @@ def _task_lines(task: Task) -> list[str]:
     return lines
 
 
+def _test_lines(found: Bought) -> list[str]:
+    tests = dict(found.tests)
+    clean, protected = best_of(tests.get("clean", ())), best_of(tests.get("protected", ()))
+    if clean is None or protected is None:
+        return []
+    both = f"{nearest_text(protected.rate)} after protected training, {nearest_text(clean.rate)} after clean training"
+    return [f"The best model's error on clean test rows is {both}."]
+
+
 def _ceiling_lines(bayes: Bayes) -> list[str]:
     lines = []
     for found in bayes.ceilings:
@@ -164,6 +176,11 @@ def _ceiling_lines(bayes: Bayes) -> list[str]:
         about = ABOUT_WORDS.get(found.about, "all rows")
         lines.append(f"For {about}: at most {upper_text(found.value)}{chance} ({how}, {found.method}).")
     return lines
+
+
+def in_order(task: Task) -> list[Member]:
+    """Rules before other estimates, each from the least on."""
+    return sorted(task.members, key=lambda member: (member.role != "classifier", member.value))
 
 
 def member_words(name: str) -> str:
@@ -267,7 +284,7 @@ def bayes_tables(bayes: Bayes) -> list[Table]:
 
 def _member_table(task: Task) -> Table:
     rows = []
-    for member in task.members[:ROWS]:
+    for member in in_order(task)[:ROWS]:
         chosen = " (chosen)" if member.name == task.selected else ""
         spread = "" if member.deviation is None else nearest_text(member.deviation, 2)
         role = ROLE_WORDS.get(member.role, member.role)
