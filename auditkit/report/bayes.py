@@ -54,6 +54,7 @@ class Task:
     lower: float | None
     extrapolated: float | None
     selected: str
+    method: str
     members: tuple[Member, ...]
     classes: tuple[ClassRow, ...]
     curve: Series | None
@@ -227,6 +228,7 @@ def _read_estimate(top: Fields) -> dict[str, Any]:
         lower=top.number("certified_lower", 0, 1),
         extrapolated=top.number("extrapolated"),
         selected=top.label("selected"),
+        method=top.label("method"),
         members=tuple(_member(item) for item in top.items("by_method")),
         classes=tuple(_class(item) for item in top.items("per_class")),
         curve=_series(top.items("curve"), "n", "error"),

@@ -144,10 +144,16 @@ def bayes_lines(bayes: Bayes) -> list[str]:
     return lines
 
 
+def _source(task: Task) -> str:
+    """Where the estimate comes from. A portfolio chooses anew for each fold, so its value is no member's own."""
+    name = member_words(task.selected)
+    if task.method != "portfolio" or task.selected == "soft-labels":
+        return f"The estimate is that of {name}."
+    return f"The estimate counts errors of rules chosen on other rows; on all rows {name} errs least."
+
+
 def _task_lines(task: Task) -> list[str]:
-    lines = [
-        f"The estimate is that of {member_words(task.selected)}; it may lie on either side of the truth."
-    ]
+    lines = [f"{_source(task)} It may lie on either side of the truth."]
     if task.lower is not None:
         lines.append(
             f"It is at least {lower_text(task.lower)} (certified, from the true class probabilities)."
