@@ -3,23 +3,25 @@
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
+#include <type_traits>
 
 namespace auditkit {
-
-#define AUDITKIT_DECLARE_TILES(T, name)                                                  \
-  void tile_product_##name(const TileShape&, const T*, const T*, T*);                    \
-  void tile_squares_##name(const TileShape&, const T*, const T*, T*);                    \
-  void tile_distances_##name(const PairTile<T>&, const DistanceRule<T>&, std::int64_t*); \
-  void tile_sums_##name(const PairTile<T>&, T, T);                                       \
-  bool tile_coefficients_##name(const PairTile<T>&, std::int64_t, std::int64_t, T, T);
 
 #define AUDITKIT_DECLARE_LEVEL(level)                                                                         \
   namespace isa_##level {                                                                                     \
     PanelSums line_panel(const PrivacyLine&, double, double, double, bool);                                   \
     double tail_panel(const BetaLaw&, const BetaPoint&, double, double);                                      \
     void add_min(double*, const double*, double, std::int64_t);                                               \
-    AUDITKIT_DECLARE_TILES(float, f32)                                                                        \
-    AUDITKIT_DECLARE_TILES(double, f64)                                                                       \
+    std::remove_pointer_t<TileProductFn<float>> tile_product_f32;                                             \
+    std::remove_pointer_t<TileProductFn<double>> tile_product_f64;                                            \
+    std::remove_pointer_t<TileSquaresFn<float>> tile_squares_f32;                                             \
+    std::remove_pointer_t<TileSquaresFn<double>> tile_squares_f64;                                            \
+    std::remove_pointer_t<TileDistancesFn<float>> tile_distances_f32;                                         \
+    std::remove_pointer_t<TileDistancesFn<double>> tile_distances_f64;                                        \
+    std::remove_pointer_t<TileSumsFn<float>> tile_sums_f32;                                                   \
+    std::remove_pointer_t<TileSumsFn<double>> tile_sums_f64;                                                  \
+    std::remove_pointer_t<TileCoefficientsFn<float>> tile_coefficients_f32;                                   \
+    std::remove_pointer_t<TileCoefficientsFn<double>> tile_coefficients_f64;                                  \
   }                                                                                                           \
   namespace {                                                                                                 \
   constexpr KernelTable kTable_##level{                                                                       \
