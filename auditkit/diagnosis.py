@@ -191,6 +191,32 @@ def _batch_mean(scores: list[float], m: int, high: float) -> Callable[[], float]
     return compute
 
 
+def _three_points(gradient: bool) -> Callable[[], float]:
+    """Rows 0, 1, 3 of classes 0, 1, 0 at bandwidth 1: the Bayes error of the kernel posterior, or its slope at 0."""
+
+    def compute() -> float:
+        from auditkit.bayes_error import objective
+
+        value, slope = objective([[0.0], [1.0], [3.0]], [0, 1, 0], bandwidth=1.0, tau=0)
+        return float(slope[0, 0]) if gradient else value
+
+    return compute
+
+
+def _tree_length() -> float:
+    import numpy as np
+
+    from auditkit.bayes_error.neighbours import spanning_tree
+
+    return float(spanning_tree(np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 4.0], [3.0, 4.5]]))[1].sum())
+
+
+def _no_error_in_600() -> float:
+    from auditkit.bayes_error.bounds import error_upper
+
+    return error_upper(0, 600, 0.05)
+
+
 _BALANCED = {"tp": 90, "fn": 10, "fp": 5, "tn": 95}
 _RARE = {"tp": 100, "fn": 400, "fp": 2, "tn": 498}
 _PERFECT = {"tp": 50, "fn": 0, "fp": 0, "tn": 50}
@@ -247,6 +273,10 @@ SELF_TESTS = (
     SelfTest("rank of an order statistic", _rank(12, 6, 5, 12), 46 / 51, 1e-13),
     SelfTest("sum of ranks", _rank_sum(40, 10, 263), 0.9011581521453288, 1e-13),
     SelfTest("band of ranks", _band(4, [1, 1, 1], [2, 4, 5]), 23 / 35, 1e-13),
+    SelfTest("kernel posterior", _three_points(False), 0.03128146332777837, 1e-14),
+    SelfTest("its gradient", _three_points(True), 0.081878854020635568, 1e-14),
+    SelfTest("spanning tree", _tree_length, 9.0 + 9.25 + 16.0, 1e-14),
+    SelfTest("certified error rate", _no_error_in_600, 0.0049804433803612990, 1e-13),
     SelfTest("mean of a batch", _batch_mean([1, 1, 4, 6, 7], 3, 10), 7.0, 1e-14),
 )
 """References: high-precision evaluations of the integrals and sums, exact counts of ranks, made independently of the
