@@ -342,6 +342,7 @@ def test_bad_predictions_are_refused():
         ("bayes_error>0.001", 4),
         ("lower>0", 4),
         ("model_error>0.4", 1),
+        ("model_error>0.499", 4),
         ("model_error<0.3", 0),
         ("p_under_fit<0.05", 1),
         ("p_floor<0.05", 4),

@@ -104,7 +104,7 @@ def test_values_from_files_and_variables_reach_the_computation():
 
 def test_every_option_of_every_verb_is_reachable_from_file_and_environment(monkeypatch):
     samples = {"undecided": "fail", "design": "one-run", "engine": "local", "format": "json", "jobs": "3"}
-    samples |= {"statistic": "pac", "side": "upper", "ordering": "band", "tails": "shortest"}
+    samples |= {"statistic": "pac", "side": "upper", "ordering": "band", "tails": "shortest", "norm": "l1"}
     for verb in VERBS:
         command = cli.get_command(click.Context(cli), verb)
         for option in command.params:

@@ -109,6 +109,26 @@ def test_training_on_the_mixture_is_compared_with_dropping_the_protected_rows(kn
     assert found.after["error"] == pytest.approx(found.before["error"], abs=0.02)
 
 
+def test_the_clean_part_is_the_mixture_without_its_protected_rows(known_ceiling):
+    seen = []
+
+    class Rows(Sign):
+        def fit(self, X, y):
+            seen.append(X[:, 0].copy())
+            return self
+
+        def __deepcopy__(self, memo):
+            return self
+
+    rng = np.random.default_rng(14)
+    (X, y), test = w9(rng, 60), w9(rng, 10)
+    unlearnability(X, X + 100, y, test=test, mix=0.3, models={"rows": Rows()}, recover=False, seed=0)
+    clean, protected, mixed, part = seen[:4]
+    np.testing.assert_array_equal(protected, clean + 100)
+    assert (mixed > 50).sum() == 18
+    np.testing.assert_array_equal(part, mixed[mixed < 50])
+
+
 def test_groups_stay_together(known_ceiling):
     rng = np.random.default_rng(4)
     rows = rng.normal(size=(40, 6))

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from auditkit.cli._common import (
+    CommandLineOption,
     Option,
     Session,
     Text,
@@ -50,13 +51,16 @@ from auditkit.cli._common import (
 )
 @click.option(
     "--arch",
-    cls=Option,
+    cls=CommandLineOption,
     type=Text(),
     metavar="MODULE:FUNCTION",
     help="Your function that makes the network, net.py:make.",
 )
 @click.option(
-    "--trust", cls=Option, is_flag=True, help="Open a .joblib or .pkl file, which runs code that it holds."
+    "--trust",
+    cls=CommandLineOption,
+    is_flag=True,
+    help="Open a .joblib or .pkl file, which runs code that it holds.",
 )
 @click.option(
     "--floor", cls=Option, type=float, metavar="B", help="A Bayes error that is known to be exceeded by none."
