@@ -71,12 +71,12 @@ def test_bayes_error_is_that_of_the_function():
 
 
 def test_errors_of_a_model_are_judged():
-    found = answer("bayes-error", "d.npz", *FAST, "--errors", 80, "--trials", 160)
+    found = answer("bayes-error", "d.npz", *FAST, "--model-errors", "80,160")
     direct = too_good(80, 160, estimate(X, Y, method="lda", seed=1))
     assert found["model"] == json.loads(direct.to_json())
     assert found["model"]["outcome"] == "under-fit"
     assert "fresh-test-points" in [item["id"] for item in found["assumptions"]]
-    below = answer("bayes-error", "d.npz", *FAST, "--errors", 0, "--trials", 5000, "--floor", "0.02")
+    below = answer("bayes-error", "d.npz", *FAST, "--model-errors", "0,5000", "--floor", "0.02")
     assert below["model"]["outcome"] == "below floor"
 
 
@@ -134,7 +134,7 @@ def test_soft_labels_certify_both_ends():
     eta[:, 0] = RNG.uniform(0, 1, 4000)
     eta[:, 1] = 1 - eta[:, 0]
     np.savez("s.npz", soft=eta)
-    found = answer("bayes-error", "s.npz", "--soft", "--errors", 200, "--trials", 4000, "--seed", "1")
+    found = answer("bayes-error", "s.npz", "--soft", "--model-errors", "200,4000", "--seed", "1")
     assert found["certified_lower"] > 0.2
     assert found["model"]["outcome"] == "below floor"
     refused("bayes-error", "d.npz", "--soft", id="AK-IO-023", words=("'soft'",))
@@ -243,11 +243,11 @@ def test_images_come_with_examples():
     ("args", "id", "words"),
     [
         (("bayes-error",), "AK-CL-011", ("DATA",)),
-        (("bayes-error", "d.npz", "--errors", "3"), "AK-CL-023", ("--trials",)),
-        (("bayes-error", "d.npz", "--trials", "3"), "AK-CL-023", ("--errors",)),
-        (("bayes-error", "d.npz", "--floor", "0.1"), "AK-CL-023", ("--errors",)),
+        (("bayes-error", "d.npz", *FAST, "--model-errors", "3"), "AK-BE-007", ("--model-errors",)),
+        (("bayes-error", "d.npz", *FAST, "--model-errors", "-1,x"), "AK-BE-007", ("--model-errors",)),
+        (("bayes-error", "d.npz", "--floor", "0.1"), "AK-CL-023", ("--model-errors",)),
         (
-            ("bayes-error", "d.npz", "--errors", "3", "--trials", "9", "--model", "d.npz"),
+            ("bayes-error", "d.npz", "--model-errors", "3,9", "--model", "d.npz"),
             "AK-CL-005",
             ("--model and",),
         ),
@@ -256,9 +256,9 @@ def test_images_come_with_examples():
         (("bayes-error", "d.npz", "--soft", "--predictions", "d.npz"), "AK-CL-006", ("--soft",)),
         (("bayes-error", "d.npz", "--model", "-"), "AK-CL-012", ()),
         (("bayes-error", "d.npz", "--model", "none.pt"), "AK-IO-001", ()),
-        (("bayes-error", "d.npz", *FAST, "--errors", "10", "--trials", "9"), "AK-BE-009", ("--errors",)),
+        (("bayes-error", "d.npz", *FAST, "--model-errors", "10,9"), "AK-BE-009", ("--model-errors",)),
         (
-            ("bayes-error", "d.npz", *FAST, "--errors", "1", "--trials", "9", "--floor", "2"),
+            ("bayes-error", "d.npz", *FAST, "--model-errors", "1,9", "--floor", "2"),
             "AK-BE-050",
             ("--floor",),
         ),
@@ -349,7 +349,7 @@ def test_bad_predictions_are_refused():
     ],
 )
 def test_conditions_set_the_exit_code(condition, code):
-    given = ("--errors", 80, "--trials", 160, "--fail-on", condition)
+    given = ("--model-errors", "80,160", "--fail-on", condition)
     assert run("bayes-error", "d.npz", *FAST, *given).exit_code == code
 
 
@@ -381,10 +381,8 @@ def test_reports_are_written_and_text_is_short():
         "bayes-error",
         "d.npz",
         *FAST,
-        "--errors",
-        "3",
-        "--trials",
-        "90",
+        "--model-errors",
+        "3,90",
         "--report",
         "r.html",
         "--report",

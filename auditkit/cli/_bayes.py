@@ -15,26 +15,23 @@ if TYPE_CHECKING:
     from auditkit.io.labelled_files import LabelledFile
 
 EXAMPLE_ROWS = 8
-_MODEL_HINT = "--predictions FILE, or --errors E --trials M, need no model"
+_MODEL_HINT = "--predictions FILE, or --model-errors E,M, need no model"
 
 
 def check_estimate_options(data: str | None, asked: Mapping[str, Any]) -> None:
-    """Refuse missing options (AK-CL-011), halves of a pair (AK-CL-023) and two sources of errors (AK-CL-005)."""
+    """Refuse missing options (AK-CL-011, AK-CL-023) and two sources of errors (AK-CL-005)."""
     if data is None:
         hint = "auditkit bayes-error data.npz"
         raise InputError("DATA: required, a file of labelled rows", id="AK-CL-011", hint=hint)
-    for one, other in (("errors", "trials"), ("trials", "errors")):
-        if asked[one] is not None and asked[other] is None:
-            raise InputError(f"--{other}: required with --{one}", id="AK-CL-023")
-    sources = [name for name in ("model", "predictions", "errors") if asked[name] is not None]
+    sources = [name for name in ("model", "predictions", "model_errors") if asked[name] is not None]
     if len(sources) > 1:
-        options = " and ".join(f"--{name}" for name in sources)
+        options = " and ".join(f"--{name.replace('_', '-')}" for name in sources)
         raise InputError(f"{options}: only one of them may be given", id="AK-CL-005", hint=_MODEL_HINT)
     for name in ("arch", "trust"):
         if asked[name] and asked["model"] is None:
             raise InputError(f"--{name}: belongs to --model", id="AK-CL-006")
     if asked["floor"] is not None and not sources:
-        raise InputError("--errors: required with --floor", id="AK-CL-023", hint=_MODEL_HINT)
+        raise InputError("--model-errors: required with --floor", id="AK-CL-023", hint=_MODEL_HINT)
     if asked["soft"] and ("model" in sources or "predictions" in sources):
         raise InputError("--soft: knows no hard labels to count the model's errors by", id="AK-CL-006")
     if asked["model"] is not None:
@@ -122,12 +119,29 @@ def compute_estimate(
     return replace(found, environment=environment()), model, sources
 
 
+def _errors_and_trials(text: str) -> tuple[int, int]:
+    """``E,M``: errors among M fresh points."""
+    parts = text.split(",")
+    if len(parts) != 2 or not all(part.strip().isdigit() and len(part) <= 12 for part in parts):
+        raise InputError(
+            f"--model-errors: must be two whole numbers E,M, not {show(text)}",
+            id="AK-BE-007",
+            hint="--model-errors 31,1000",
+        )
+    errors, trials = int(parts[0]), int(parts[1])
+    if errors > trials:
+        raise InputError(
+            f"--model-errors: must be at most as many errors as trials, not {show(text)}", id="AK-BE-009"
+        )
+    return errors, trials
+
+
 def _counts(
     read: LabelledFile, path: str, asked: Mapping[str, Any], sources: dict[str, Any], progress: Any
 ) -> tuple[int, int] | None:
     """Errors and trials of the model, from where they were given."""
-    if asked["errors"] is not None:
-        return asked["errors"], asked["trials"]
+    if asked["model_errors"] is not None:
+        return _errors_and_trials(asked["model_errors"])
     if asked["predictions"] is not None:
         from auditkit.io.labelled_files import read_predictions
 

@@ -39,9 +39,11 @@ from auditkit.cli._common import (
     help="What the model says of DATA: .npy, .npz or .csv. It must never have seen DATA.",
 )
 @click.option(
-    "--errors", cls=Option, type=int, metavar="E", help="Errors of the model on fresh points. With --trials."
+    "--model-errors",
+    cls=Option,
+    metavar="E,M",
+    help="Errors of the model among M fresh points: 31,1000.",
 )
-@click.option("--trials", cls=Option, type=int, metavar="M", help="Points that it was tried on.")
 @click.option(
     "--model",
     cls=Option,
@@ -92,7 +94,7 @@ def command(
     \b
     Example:
       auditkit bayes-error data.npz --report bayes.html
-      auditkit bayes-error data.npz --errors 31 --trials 1000 \\
+      auditkit bayes-error data.npz --model-errors 31,1000 \\
         --fail-on 'p_under_fit<0.05'
     """
     from auditkit.cli._bayes import check_estimate_options, compute_estimate
