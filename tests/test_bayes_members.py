@@ -94,12 +94,6 @@ def test_bhattacharyya_of_other_scales():
     assert gaussians.bhattacharyya(moments) == pytest.approx(0.5 / math.sqrt(1.25), abs=0.01)
 
 
-def test_vote_counts_weights_and_breaks_ties_by_nearness():
-    found = np.array([[1, 0, 0], [2, 1, 0], [1, 0, -1], [-1, -1, -1]])
-    assert members.vote(found, np.ones(3)).tolist() == [0, 2, 1, -1]
-    assert members.vote(found, np.array([1.0, 3.0, 1.0])).tolist() == [1, 1, 1, -1]
-
-
 @pytest.mark.parametrize("name", members.NAMES)
 def test_every_member_learns_what_is_plain(name):
     X, y = drawn(90, 2, 2)
@@ -147,13 +141,6 @@ def test_scaler_leaves_constant_features_alone():
     scaled = members.fit_scaler(X)(X)
     assert scaled == pytest.approx(np.array([[-1, 0, 0], [1, 0, 0]]), abs=1e-9)
     assert members.fit_scaler(X)(np.array([[0.0, 1e300, 0]]))[0, 1] == members.FAR
-
-
-def test_without_scikit_learn_the_numpy_members_stay(monkeypatch):
-    monkeypatch.setattr(members, "has_library", lambda: False)
-    found, left_out = members.family(3)
-    assert found == members.NUMPY_MEMBERS
-    assert left_out == ("logistic", "forest", "boosting")
 
 
 class Mean:

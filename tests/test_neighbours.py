@@ -21,6 +21,7 @@ from auditkit.bayes_error.neighbours import (
     knn_predictions,
     nearest,
     spanning_tree,
+    vote,
 )
 from auditkit.errors import InputError
 
@@ -293,3 +294,10 @@ def test_bad_input_is_refused():
         with pytest.raises(InputError) as caught:
             call()
         assert caught.value.id == id
+
+
+def test_vote_counts_weights_and_breaks_ties_by_nearness():
+    found = np.array([[1, 0, 0], [2, 1, 0], [1, 0, -1], [-1, -1, -1]])
+    assert vote(found, np.ones(3)).tolist() == [0, 2, 1, -1]
+    assert vote(found, np.array([1.0, 3.0, 1.0])).tolist() == [1, 1, 1, -1]
+    assert vote(found).tolist() == [0, 2, 1, -1]

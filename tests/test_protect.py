@@ -8,12 +8,17 @@ import numpy as np
 import pytest
 
 from auditkit import bayes_error
+from auditkit.bayes_error.portfolio import stratified_folds
 from auditkit.bayes_error.projections import read_room
-from auditkit.bayes_error.protection import _Climb, _Lens, _read_rows, _stratified
+from auditkit.bayes_error.protection import _FOLDS, _Climb, _Lens, _read_rows
 from auditkit.bayes_error.quantisation import quantise
 from auditkit.errors import InputError
 
 WIDE = (-np.inf, np.inf)
+
+
+def folds_of(codes, count, seed):
+    return stratified_folds(codes, np.arange(codes.size), count, np.random.default_rng([seed, _FOLDS]))
 
 
 def pair(n, d, distance, seed=0):
@@ -81,7 +86,7 @@ def test_the_score_is_of_what_is_released():
     found = bayes_error.protect(X, y, eps=0.2, norm="l2", steps=10, seed=3)
     data = _read_rows(X, y)
     room = read_room(data, eps=0.2, norm="l2", box=(0, 1))
-    climb = _Climb(data, room, _stratified(data.codes, 2, 3), True, 0.05, 0.1)
+    climb = _Climb(data, room, folds_of(data.codes, 2, 3), True, 0.05, 0.1)
     judge = _Lens(None)
     judge.fit(data.X, data)
     assert climb.score(found.X / 255, judge).value == found.score_after
@@ -92,7 +97,7 @@ def test_the_score_is_of_what_is_released():
 def test_scores_against_brute_force():
     X, y = pair(30, 3, 2.0)
     found = bayes_error.protect(X, y, eps=0.5, norm="l2", box=WIDE, steps=5, seed=2)
-    folds = _stratified(y, 2, 2)
+    folds = folds_of(y, 2, 2)
     for rows, value in ((X, found.score_before), (found.X, found.score_after)):
         z = rows / X.std(axis=0)
         apart = ((z[:, None] - z[None]) ** 2).sum(axis=2)
@@ -108,7 +113,7 @@ def test_slopes_against_central_differences(split):
     X, y = pair(14, 3, 1.0)
     data = _read_rows(X, y)
     room = read_room(data, eps=1.0, norm="l2", box=WIDE)
-    folds = _stratified(y, 2, 0)
+    folds = folds_of(y, 2, 0)
     lens = _Lens(None)
     lens.fit(X, data)
     _, moved = _Climb(data, room, folds, split, 0.05, 1e-9).sweep(X, lens)

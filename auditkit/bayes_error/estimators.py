@@ -80,8 +80,7 @@ def estimate(
         Classes, two or more. Not needed with `soft` probabilities or votes.
     method : str
         ``"portfolio"``, or one member alone: ``"majority"``, ``"lda"``, ``"spherical-qda"``, ``"qda"``,
-        ``"kernel"``, ``"knn"``, ``"logistic"``, ``"forest"``, ``"boosting"`` (the last three need scikit-learn), or
-        the name of a model of yours.
+        ``"kernel"``, ``"knn"``, ``"logistic"``, ``"forest"``, ``"boosting"``, or the name of a model of yours.
     alpha : float
         The certified upper bound fails with probability at most alpha, in (0, 1).
     groups : array_like, shape (n,), optional
@@ -94,7 +93,8 @@ def estimate(
     models : mapping, list or model, optional
         More members: anything with fit(X, y) and predict(X). Cloned, fitted on standardised flat rows.
     learning_curve : bool
-        Also the selected member's error at n/8, n/4, n/2 and n rows, and where a + b n^-c ends.
+        Also the selected member's error when it learns from 1/8, 1/4, 1/2 and all rows of the other folds, and where
+        a + b n^-c ends.
     seed : int, optional
         Of folds, orders and random members, 0 to 2^63 - 1; drawn and recorded when None. Rows in another order are
         other folds: the estimate moves within its standard error.
@@ -330,8 +330,8 @@ def _warnings(request: _Request, anchors: _Anchors) -> tuple[Note, ...]:
         )
         found.append(Note("more-features-than-rows", text))
     if request.left_out:
-        why = "too many classes" if members.has_library() else "scikit-learn is not installed"
-        found.append(Note("members-left-out", f"Left out: {', '.join(request.left_out)} ({why})."))
+        text = f"Left out, for as many classes: {', '.join(request.left_out)}."
+        found.append(Note("members-left-out", text))
     if request.weighted:
         text = "Cover-Hart, the spanning tree and hence the anchor refer to the sample's class shares."
         found.append(Note("anchor-shares", text))

@@ -48,15 +48,14 @@ def shrunk_covariance(centred: NDArray[np.float64]) -> NDArray[np.float64]:
 
     References
     ----------
-    Ledoit and Wolf 2004, Journal of Multivariate Analysis 88: weight b^2 / d^2 of lemma 3.2 and its estimates.
+    Ledoit and Wolf 2004, Journal of Multivariate Analysis 88.
     """
+    from sklearn.covariance import ledoit_wolf_shrinkage
+
     n, d = centred.shape
     sample = centred.T @ centred / n
     scale = float(np.trace(sample)) / d
-    size = float((sample**2).sum())
-    distance = size - d * scale**2
-    noise = (float(((centred**2).sum(axis=1) ** 2).mean()) - size) / n
-    weight = min(1.0, max(0.0, noise / distance)) if distance > 0 else 1.0
+    weight = float(ledoit_wolf_shrinkage(centred, assume_centered=True)) if n > 1 else 1.0
     floor = FLOOR * scale if scale > 0 else 1.0
     return np.asarray((1 - weight) * sample + (weight * scale + floor) * np.eye(d))
 

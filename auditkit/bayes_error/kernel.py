@@ -25,6 +25,8 @@ from auditkit.runtime import get_num_threads
 DTYPES = ("float64", "float32")
 GRID = (0.15, 0.25, 0.4, 0.6, 0.9, 1.3, 2.0)
 """Bandwidths that are tried, in units of the median distance to the tenth neighbour."""
+GRID_VALUES = 20_000_000
+"""Probabilities of several bandwidths that are kept at once: 160 MB."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def posterior(
 
     Notes
     -----
-    Cost 2 n^2 d flop, memory O(n (d + K)). The largest exponent is subtracted first, so an isolated row takes its
+    Cost n^2 d flop, memory O(n (d + K)). The largest exponent is subtracted first, so an isolated row takes its
     nearest neighbour's class instead of losing all mass. The number of threads changes no bit.
     """
     data = read_labelled(X, y, dtype=one_of(dtype, DTYPES, "dtype", id="AK-BE-008"))
@@ -134,8 +136,12 @@ def objective(
 
     Notes
     -----
-    Section 4 of the specification of the method: the gradient of the mean that is returned, references moving too.
-    Cost 4 to 6 n^2 d flop, memory O(n (d + K)).
+    The gradient is that of the mean that is returned, references moving too; docs/theory/kernel-posterior.md derives
+    it. Cost 4 n^2 d flop, memory O(n (d + K)).
+
+    References
+    ----------
+    Zhang, Sun, Lim, Zhang 2025 (arXiv 2511.08191), whose local posterior averages these are.
     """
     data = read_labelled(X, y, dtype=one_of(dtype, DTYPES, "dtype", id="AK-BE-008"))
     kept = None if movable is None else read_mask(movable, data.n, "movable")
@@ -217,30 +223,35 @@ def fit_kernel(
     """Choose the bandwidth by leave-one-out log loss; the posterior there.
 
     The log loss mixes 1/n of the class shares into the posterior, so that an unseen class costs log n and not infinity.
+    Bandwidths that fit into `GRID_VALUES` probabilities at once share their distances. `groups` (n,) as in `posterior`;
+    `ratios` (K,), above 0: target over sample share of each class.
     """
     grid = neighbour_scale(data) * np.array(GRID)
     weights = np.zeros(data.n) if ratios is None else np.log(ratios)[data.codes]
     row_weights = np.ones(data.n) if ratios is None else ratios[data.codes]
     own_groups = np.arange(data.n) if groups is None else groups
     shares = np.bincount(data.codes, weights=row_weights, minlength=data.k) / row_weights.sum()
+    at_once = max(1, GRID_VALUES // (data.n * data.k))
     losses = np.empty(grid.size)
-    best: NDArray[np.float64] | None = None
-    for b, h in enumerate(grid):
-        _, (p,) = _core.kernel_posterior(
-            data.X, data.codes, data.k, weights, own_groups, np.array([h]), get_num_threads()
+    best: NDArray[Any] | None = None
+    for first in range(0, grid.size, at_once):
+        part = grid[first : first + at_once]
+        _, found = _core.kernel_posterior(
+            data.X, data.codes, data.k, weights, own_groups, part, get_num_threads()
         )
-        own = p[np.arange(data.n), data.codes].astype(np.float64)
-        mixed = (1 - 1 / data.n) * own + shares[data.codes] / data.n
-        losses[b] = -float(np.average(np.log(mixed), weights=row_weights))
-        if best is None or losses[b] < losses[:b].min():
-            best = p.astype(np.float64)
+        for b, p in enumerate(found, start=first):
+            own = p[np.arange(data.n), data.codes].astype(np.float64)
+            mixed = (1 - 1 / data.n) * own + shares[data.codes] / data.n
+            losses[b] = -float(np.average(np.log(mixed), weights=row_weights))
+            if best is None or losses[b] < losses[:b].min():
+                best = p.copy()  # the others are let go
     assert best is not None
+    best = best.astype(np.float64)
     wrong = best.argmax(axis=1) != data.codes
-    plug_in = 1 - float(np.average(best.max(axis=1), weights=row_weights))
     return KernelFit(
         bandwidth=float(grid[losses.argmin()]),
         probabilities=best,
-        plug_in=plug_in,
+        plug_in=1 - float(np.average(best.max(axis=1), weights=row_weights)),
         error=float(np.average(wrong, weights=row_weights)),
         grid=grid,
         log_losses=losses,

@@ -15,22 +15,26 @@ POWERS = np.linspace(0.1, 1.0, 46)
 
 
 def learning_curve(task: Task, member: int, folds: NDArray[np.int64]) -> tuple[dict[str, float], ...]:
-    """Cross-fitted errors of one member at n/8, n/4, n/2 and n rows: every fold judges the rule of each size.
+    """Cross-fitted errors of one member that learns from 1/8, 1/4, 1/2 and all of the other folds' rows.
 
-    Training rows of a size are the first of one random order; no group is on both sides.
+    Rows of a size are the first of one random order; no group is on both sides. ``n`` is how many rows were learned
+    from, on average over the folds.
     """
     one = replace(task, members=(task.members[member],))
     weights = task.row_weights
     wrong = np.zeros((len(SHARES), task.data.n), dtype=bool)
-    for fold in range(int(folds.max()) + 1):
+    sizes = np.zeros(len(SHARES))
+    count = int(folds.max()) + 1
+    for fold in range(count):
         test = np.flatnonzero(folds == fold)
         train = task.rng(500 + fold).permutation(np.flatnonzero(folds != fold))
         for place, share in enumerate(SHARES):
             few = train[: max(1, round(share * train.size))]
+            sizes[place] += few.size / count
             wrong[place, test] = predict(one, few, test, 600 + fold)[0] != task.data.codes[test]
     return tuple(
-        {"n": round(share * task.data.n), "error": float(np.average(row, weights=weights))}
-        for share, row in zip(SHARES, wrong, strict=True)
+        {"n": round(size), "error": float(np.average(row, weights=weights))}
+        for size, row in zip(sizes.tolist(), wrong, strict=True)
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import importlib.util
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,8 +16,9 @@ from auditkit.arguments import refuse
 from auditkit.bayes_error import gaussians
 from auditkit.bayes_error._inputs import Labelled
 from auditkit.bayes_error.kernel import fit_kernel, neighbour_scale, posterior_at
-from auditkit.bayes_error.neighbours import NEIGHBOURS, nearest
+from auditkit.bayes_error.neighbours import NEIGHBOURS, nearest, vote
 from auditkit.errors import InputError, show
+from auditkit.runtime import get_num_threads
 
 Predictor = Callable[[NDArray[np.float64]], NDArray[np.int64]]
 
@@ -144,18 +144,6 @@ def _fit_neighbours(part: Part) -> Predictor:
     return predict
 
 
-def vote(found: NDArray[np.int64], ratios: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The class of most weight among neighbours' classes (m, k), nearest first; -1 is nobody and wins nothing."""
-    winners = np.empty(len(found), dtype=np.int64)
-    step = max(1, 10_000_000 // found.shape[1] ** 2)
-    for first in range(0, len(found), step):
-        part = found[first : first + step]
-        votes = (part[:, :, None] == part[:, None, :]).sum(axis=2) * ratios[part]
-        votes[part < 0] = -1
-        winners[first : first + step] = part[np.arange(len(part)), votes.argmax(axis=1)]
-    return winners
-
-
 def _fit_library(build: Callable[[int], Any]) -> Callable[[Part], Predictor]:
     """A scikit-learn classifier made by `build(random_state)`."""
 
@@ -163,6 +151,8 @@ def _fit_library(build: Callable[[int], Any]) -> Callable[[Part], Predictor]:
         if np.unique(part.codes).size < 2:
             return _fit_majority(part)
         model = build(int(np.random.default_rng([*part.seed, 2]).integers(2**31)))
+        if len(part.X) > FEW_ROWS and "n_jobs" in model.get_params():
+            model.set_params(n_jobs=get_num_threads())
         with warnings.catch_warnings():
             # a rule that has not converged is a rule: its error is what counts
             warnings.simplefilter("ignore")
@@ -184,7 +174,7 @@ def _forest(seed: int) -> Any:
     # random cuts (Geurts et al. 2006) take half the time of best cuts and err no more on the reference problems
     from sklearn.ensemble import ExtraTreesClassifier
 
-    return ExtraTreesClassifier(TREES, min_samples_leaf=5, random_state=seed, n_jobs=1)
+    return ExtraTreesClassifier(TREES, min_samples_leaf=5, random_state=seed)
 
 
 def _boosting(seed: int) -> Any:
@@ -208,7 +198,6 @@ LIBRARY_MEMBERS = (
     Member("forest", _fit_library(_forest)),
     Member("boosting", _fit_library(_boosting)),
 )
-"""They need scikit-learn."""
 NAMES = tuple(member.name for member in NUMPY_MEMBERS + LIBRARY_MEMBERS)
 
 
@@ -218,7 +207,7 @@ def library_threads(rows: int) -> Iterator[None]:
 
     Their threads gain little there, and on a busy machine they wait for each other: ten times the time of one thread.
     """
-    if rows > FEW_ROWS or not has_library():
+    if rows > FEW_ROWS:
         yield
         return
     from threadpoolctl import threadpool_limits
@@ -227,21 +216,18 @@ def library_threads(rows: int) -> Iterator[None]:
         yield
 
 
-def has_library() -> bool:
-    """Whether scikit-learn is installed."""
-    return importlib.util.find_spec("sklearn") is not None
-
-
 def family(
     classes: int, models: Mapping[str, Any] | None = None
 ) -> tuple[tuple[Member, ...], tuple[str, ...]]:
     """The members for a number of classes, simplest first, and the names of those that are left out."""
-    library = tuple(
-        member for member in LIBRARY_MEMBERS if has_library() and classes <= MOST_CLASSES[member.name]
-    )
+    library = tuple(member for member in LIBRARY_MEMBERS if classes <= MOST_CLASSES[member.name])
     left_out = tuple(member.name for member in LIBRARY_MEMBERS if member not in library)
-    own = tuple(Member(name, _fit_model(name, model)) for name, model in (models or {}).items())
-    return NUMPY_MEMBERS + library + own, left_out
+    return NUMPY_MEMBERS + library + members_of(models or {}), left_out
+
+
+def members_of(models: Mapping[str, Any]) -> tuple[Member, ...]:
+    """Models of the user's as members."""
+    return tuple(Member(name, _fit_model(name, model)) for name, model in models.items())
 
 
 def read_models(models: Any) -> dict[str, Any]:
@@ -274,8 +260,8 @@ def _fit_model(name: str, model: Any) -> Callable[[Part], Predictor]:
     def fit(part: Part) -> Predictor:
         if np.unique(part.codes).size < 2:
             return _fit_majority(part)
-        fresh = _cloned(model)
         try:
+            fresh = _cloned(model)
             fresh.fit(part.X, part.labels[part.codes])
         except Exception as error:
             _model_failed(name, "fit", error)
@@ -285,7 +271,7 @@ def _fit_model(name: str, model: Any) -> Callable[[Part], Predictor]:
 
 
 def _cloned(model: Any) -> Any:
-    if hasattr(model, "get_params") and has_library():
+    if hasattr(model, "get_params"):
         from sklearn.base import clone
 
         return clone(model)

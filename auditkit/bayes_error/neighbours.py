@@ -126,17 +126,21 @@ def knn_predictions(
     """
     index, _ = nearest(queries, points, min(max(ks), len(points)), exclude_self=exclude_self, groups=groups)
     found = np.where(index >= 0, codes[index], -1)
-    return np.stack([_majority(found[:, :k]) for k in ks])
+    return np.stack([vote(found[:, :k]) for k in ks])
 
 
-def _majority(found: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Votes are counted at the neighbours themselves, nearest first: no array of all classes."""
+def vote(found: NDArray[np.int64], ratios: NDArray[np.float64] | None = None) -> NDArray[np.int64]:
+    """The class of most votes among neighbours' classes (m, k), nearest first, ties to the nearest: shape (m,).
+
+    A neighbour of class c has ratios[c] votes, one if left out; -1 is nobody and wins only where nobody else is. Votes
+    are counted at the neighbours themselves: no array of all classes.
+    """
     winners = np.empty(len(found), dtype=np.int64)
     step = max(1, 10_000_000 // found.shape[1] ** 2)
     for first in range(0, len(found), step):
         part = found[first : first + step]
-        votes = (part[:, :, None] == part[:, None, :]).sum(axis=2)
-        votes[part < 0] = 0
+        votes = (part[:, :, None] == part[:, None, :]).sum(axis=2) * (1.0 if ratios is None else ratios[part])
+        votes[part < 0] = -1
         winners[first : first + step] = part[np.arange(len(part)), votes.argmax(axis=1)]
     return winners
 

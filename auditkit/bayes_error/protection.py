@@ -23,6 +23,8 @@ from auditkit.bayes_error._inputs import (
 from auditkit.bayes_error.ceilings import ceiling, sample_ceiling
 from auditkit.bayes_error.encoders import Encoder, read_encoder
 from auditkit.bayes_error.kernel import fit_kernel, objective, posterior
+from auditkit.bayes_error.members import NUMPY_MEMBERS
+from auditkit.bayes_error.portfolio import Task, predict, stratified_folds
 from auditkit.bayes_error.projections import Room, read_room
 from auditkit.bayes_error.quantisation import codes_of_start, largest_step, quantise, read_levels
 from auditkit.bayes_error.results import Ceiling, Protection
@@ -229,7 +231,10 @@ def protect(
     count = read_count(steps, "steps", least=0, most=10**6)
     every = read_count(refresh_every, "refresh_every")
     chosen_seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else read_seed(seed)
-    groups = _stratified(data.codes, read_count(folds, "folds", least=2, most=data.n), chosen_seed)
+    count_of_folds = read_count(folds, "folds", least=2, most=data.n)
+    groups = stratified_folds(
+        data.codes, np.arange(data.n), count_of_folds, np.random.default_rng([chosen_seed, _FOLDS])
+    )
     share = REACH / max(count, 1) if step is None else read_positive(step, "step")
     climb = _Climb(data, room, groups, bool(split), read_at_least_zero(tau, "tau"), share)
     if refresh is not None and encoder is None:
@@ -418,23 +423,16 @@ def _ceilings(data: Labelled, room: Room, alpha: float, seed: int) -> tuple[Ceil
 
 
 def _clean_test(data: Labelled, X: NDArray[Any], test: Labelled) -> dict[str, Any]:
-    """Errors on clean rows of models that learned from the clean and from the protected rows."""
-    from auditkit.bayes_error.kernel import posterior_at
-    from auditkit.bayes_error.neighbours import nearest
+    """Errors on clean rows of rules that learned from the clean and from the protected rows."""
+    members = tuple(member for member in NUMPY_MEMBERS if member.name in ("lda", "kernel", "knn"))
+    codes = np.concatenate([data.codes, test.codes])
+    train, fresh = np.arange(data.n), np.arange(data.n, codes.size)
 
     def errors(rows: NDArray[Any]) -> dict[str, float]:
-        spread = rows.std(axis=0)
-        scale = np.where(spread > 0, spread, 1.0)
-        train, clean = np.ascontiguousarray(rows / scale), np.ascontiguousarray(test.X / scale)
-        order, _ = nearest(clean, train, min(5, data.n))
-        votes = (data.codes[order][:, :, None] == np.arange(data.k)).sum(axis=1)
-        refs = replace(data, X=train, shape=(train.shape[1],))
-        _, (p,) = posterior_at(clean, refs, [fit_kernel(refs).bandwidth])
-        ones = np.ones((data.n, 1))
-        weights = np.linalg.lstsq(np.hstack([train, ones]), np.eye(data.k)[data.codes], rcond=None)[0]
-        linear = clean @ weights[:-1] + weights[-1]
-        guesses = {"knn-5": votes, "kernel": p, "least-squares": linear}
-        return {name: float((g.argmax(axis=1) != test.codes).mean()) for name, g in guesses.items()}
+        both = replace(data, X=np.concatenate([rows, test.X]).astype(np.float64), codes=codes)
+        task = Task(both, np.arange(codes.size), np.ones(data.k), members, seed=0)
+        wrong = predict(task, train, fresh, 1) != test.codes
+        return {member.name: float(row.mean()) for member, row in zip(members, wrong, strict=True)}
 
     return {"n": test.n, "clean": errors(data.X), "protected": errors(X)}
 
@@ -467,15 +465,6 @@ def _read_holdout(holdout: Any, data: Labelled) -> Labelled:
         refuse("holdout y", "of the classes of y", str(unknown[0]), id="AK-BE-042")
     codes = np.searchsorted(data.classes, test.classes)[test.codes]
     return Labelled(test.X / 255 if kind == "uint8" else test.X, codes, data.classes, test.shape)
-
-
-def _stratified(codes: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:
-    """Folds of equal size, each class spread evenly over them."""
-    order = np.random.default_rng([seed, _FOLDS]).permutation(codes.size)
-    order = order[np.argsort(codes[order], kind="stable")]
-    groups = np.empty(codes.size, dtype=np.int64)
-    groups[order] = np.arange(codes.size) % folds
-    return groups
 
 
 def _first(room: Room, seed: int) -> NDArray[Any]:

@@ -122,29 +122,13 @@ def from_score(
     n = score.size
     positive = data.codes.astype(np.float64)
 
+    from sklearn.isotonic import IsotonicRegression
+
     def plug_in(rows: NDArray[np.int64]) -> float:
-        fitted = isotonic(score[rows], positive[rows])
+        fitted = IsotonicRegression().fit_transform(score[rows], positive[rows])
         return float(np.minimum(fitted, 1 - fitted).mean())
 
     everything = plug_in(np.arange(n))
     means = np.array([plug_in(rng.integers(0, n, n)) for _ in range(RESAMPLES // 5)])
     lower, upper = np.quantile(means, [alpha / 2, 1 - alpha / 2])
     return SoftError(everything, float(lower), float(upper), "score", n, 2, float(means.std()), {})
-
-
-def isotonic(score: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Least squares of a target by a function that never falls with the score (pool adjacent violators).
-
-    Returns the fitted value of every row; equal scores get one value.
-    """
-    values, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
-    sums = np.bincount(inverse, weights=target, minlength=values.size)
-    blocks: list[tuple[float, float, int]] = []
-    for total, weight in zip(sums.tolist(), counts.tolist(), strict=True):
-        block = (total, float(weight), 1)
-        while blocks and blocks[-1][0] * block[1] >= block[0] * blocks[-1][1]:
-            last = blocks.pop()
-            block = (last[0] + block[0], last[1] + block[1], last[2] + block[2])
-        blocks.append(block)
-    fitted = np.repeat([total / weight for total, weight, _ in blocks], [size for _, _, size in blocks])
-    return np.asarray(fitted[inverse])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 import warnings as python_warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,210 +24,31 @@ from auditkit.bayes_error._inputs import (
     read_seed,
 )
 from auditkit.bayes_error.bounds import error_lower, error_upper
+from auditkit.bayes_error.members import NUMPY_MEMBERS, fit_scaler, members_of
+from auditkit.bayes_error.portfolio import Task, cross_fit
 from auditkit.bayes_error.recovery import Transform, image_attempts, image_layout, project_away
-from auditkit.bayes_error.results import INDEPENDENT, Ceiling
+from auditkit.bayes_error.results import Ceiling
+from auditkit.bayes_error.unlearnability_report import (
+    PORTFOLIO,
+    TRAINING_SETS,
+    Attempt,
+    Norm,
+    Score,
+    UnlearnabilityReport,
+)
 from auditkit.bayes_error.verdicts import PairedTest, paired_test
 from auditkit.errors import InputError, show
 from auditkit.report.numbers import nearest_text, percent_text, upper_text
-from auditkit.results import SCHEMA, Assumption, Estimate, Note, Result, Verdict, json_ready
+from auditkit.results import Note, Verdict
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
-Norm = Literal["linf", "l2", "l1"]
 NORMS = ("linf", "l2", "l1")
 
-FOLDS = 5
 KERNEL_ROWS = 5_000
 """Rows of which the kernel estimate is made: more of them would cost n^2 d and say the same."""
 LEAST_FOR_U2 = 20
 """Units from which a part can be learned from and the rest certify."""
-TRAINING_SETS = ("clean", "protected", "mixed", "clean part")
-
-_CLEAN_TEST = Assumption(
-    id="clean-test",
-    text="The test rows are independent draws from the clean population and share no unit with the training rows.",
-)
-
-
-@dataclass(frozen=True)
-class Score:
-    """Errors of one model on rows that it did not see.
-
-    Attributes
-    ----------
-    model : str
-    errors, trials : int
-    lower, upper : float
-        Clopper-Pearson limits of its error, each at level 1 - alpha; only for a fixed training set.
-    """
-
-    model: str
-    errors: int
-    trials: int
-    lower: float
-    upper: float
-
-    @property
-    def error(self) -> float:
-        """The share of errors."""
-        return self.errors / self.trials
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "model": self.model,
-            "errors": self.errors,
-            "trials": self.trials,
-            "error": self.error,
-            "lower": self.lower,
-            "upper": self.upper,
-        }
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One attempt to undo the protection: `scores` are of models trained on the transformed protected rows.
-
-    Attributes
-    ----------
-    name : {"greyscale", "blur", "jpeg", "orthogonal-projection", "adversarial-training"}
-    scores : tuple of Score
-        On clean test rows, transformed alike. Empty where it was not run.
-    reason : str
-        Why it was not run.
-    """
-
-    name: str
-    scores: tuple[Score, ...]
-    reason: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "scores": [score.to_dict() for score in self.scores],
-            "reason": self.reason,
-        }
-
-
-@dataclass(frozen=True)
-class UnlearnabilityReport(Result):
-    """Four numbers about protected data, together: made by `unlearnability`.
-
-    Attributes
-    ----------
-    before, after : mapping
-        Leave-one-out kernel estimates of the Bayes error of the clean and the protected rows: ``plug_in``, ``error``,
-        ``bandwidth``. Estimates that may rise where the truth cannot: read them beside the ceilings.
-    ceilings : tuple of Ceiling
-        What perturbations inside this ball can do at most: for the population (U2), and for these rows (U3).
-    crossfit_clean, crossfit_protected : tuple of Score
-        Cross-fitted errors of every model on the clean and on the protected rows.
-    clean_test : dict of str to tuple of Score
-        Errors on clean test rows of models trained on ``"clean"``, ``"protected"``, ``"mixed"`` and ``"clean part"``
-        rows; the last are the clean rows of the mixture alone, which is what anyone can do who drops the others.
-    paired : dict of str to PairedTest
-        For each model: was training on the mixture worse than on its clean part? Exact McNemar test on the test rows.
-    attempts : tuple of Attempt
-    eps, norm, largest_move
-        The ball, and the largest move of a row that was measured.
-    mix : float
-        Share of protected rows in the mixture.
-    """
-
-    before: Mapping[str, float]
-    after: Mapping[str, float]
-    ceilings: tuple[Ceiling, ...]
-    crossfit_clean: tuple[Score, ...]
-    crossfit_protected: tuple[Score, ...]
-    clean_test: Mapping[str, tuple[Score, ...]]
-    paired: Mapping[str, PairedTest]
-    attempts: tuple[Attempt, ...]
-    eps: float
-    norm: Norm
-    largest_move: float
-    mix: float
-    alpha: float
-    n: int
-    n_classes: int
-    seed: int
-    verdict: Verdict | None = None
-    inputs: Mapping[str, Any] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    figures: Mapping[str, Any] = field(default_factory=dict)
-    assumptions: tuple[Assumption, ...] = (INDEPENDENT, _CLEAN_TEST)
-    warnings: tuple[Note, ...] = ()
-    environment: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def ceiling(self) -> float:
-        """The least of the ceilings for the population; 1 - 1/K where there is none."""
-        found = [ceiling.value for ceiling in self.ceilings if ceiling.about == "population"]
-        return min(found, default=1 - 1 / self.n_classes)
-
-    def best(self, trained_on: str) -> Score:
-        """The model of least error on the clean test rows, of those trained on one of `TRAINING_SETS`."""
-        return min(self.clean_test[trained_on], key=lambda score: score.errors)
-
-    def estimates(self) -> tuple[Estimate, ...]:
-        """The four numbers with their labels."""
-        level = 1 - self.alpha
-
-        def told(name: str, value: float, method: str) -> Estimate:
-            return Estimate(name, None, None, value, level, "two", "estimate", method)
-
-        found = [
-            told("estimate_before", self.before["error"], "kernel leave-one-out"),
-            told("estimate_after", self.after["error"], "kernel leave-one-out"),
-        ]
-        found += [
-            Estimate(
-                f"ceiling_{ceiling.about}",
-                None,
-                ceiling.value,
-                None,
-                level,
-                "upper",
-                ceiling.kind,
-                ceiling.method,
-            )
-            for ceiling in self.ceilings
-        ]
-        least = min(self.crossfit_protected, key=lambda score: score.errors)
-        found.append(told("crossfit_protected", least.error, least.model))
-        best = self.best("protected")
-        found.append(told("clean_test_protected", best.error, best.model))
-        return tuple(found)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "schema": SCHEMA,
-            "kind": "unlearnability",
-            "verdict": None if self.verdict is None else self.verdict.to_dict(),
-            "estimates": [estimate.to_dict() for estimate in self.estimates()],
-            "before": json_ready(self.before),
-            "after": json_ready(self.after),
-            "ceilings": [ceiling.to_dict() for ceiling in self.ceilings],
-            "crossfit_clean": [score.to_dict() for score in self.crossfit_clean],
-            "crossfit_protected": [score.to_dict() for score in self.crossfit_protected],
-            "clean_test": {
-                name: [score.to_dict() for score in scores] for name, scores in self.clean_test.items()
-            },
-            "paired": {name: test.to_dict() for name, test in self.paired.items()},
-            "attempts": [attempt.to_dict() for attempt in self.attempts],
-            "eps": json_ready(self.eps),
-            "norm": self.norm,
-            "largest_move": self.largest_move,
-            "mix": self.mix,
-            "alpha": self.alpha,
-            "n": self.n,
-            "n_classes": self.n_classes,
-            "inputs": json_ready(self.inputs),
-            "settings": json_ready(self.settings),
-            "seed": self.seed,
-            "figures": json_ready(self.figures),
-            "assumptions": [a.to_dict() for a in self.assumptions],
-            "warnings": [w.to_dict() for w in self.warnings],
-            "environment": json_ready(self.environment),
-        }
 
 
 def unlearnability(
@@ -287,9 +108,13 @@ def unlearnability(
 
     Notes
     -----
-    Sections 8 and 9 of the specification of the method. Higher overlap of the protected rows does not imply a higher
-    clean-test error: moving both of two classes towards each other leaves the best rule where it was. Costs five fits
-    of each model per data set for the cross-fitted errors and one for each training set and attempt.
+    Higher overlap of the protected rows does not imply a higher clean-test error: moving both of two classes towards
+    each other leaves the best rule where it was. Costs five fits of each model per data set for the cross-fitted errors
+    and one for each training set and attempt.
+
+    References
+    ----------
+    Zhang, Sun, Lim, Zhang 2025 (arXiv 2511.08191); docs/explain/bayes-error.md.
     """
     one_of(norm, NORMS, "norm", id="AK-BE-008")
     case = _read_case(X, protected, y, test, groups)
@@ -307,8 +132,8 @@ def unlearnability(
         before=work.kernel(case.clean),
         after=work.kernel(case.protected),
         ceilings=_ceilings(case, ball, norm, level, drawn),
-        crossfit_clean=work.cross_fitted(case.clean.X),
-        crossfit_protected=work.cross_fitted(case.protected.X),
+        crossfit_clean=work.cross_fitted(case.clean),
+        crossfit_protected=work.cross_fitted(case.protected),
         clean_test=trained,
         paired=paired,
         attempts=work.attempts() if recover else (),
@@ -442,11 +267,9 @@ class _Work:
         if data.n > KERNEL_ROWS:
             order = np.random.default_rng([self.seed, 3]).permutation(int(groups.max()) + 1)
             kept = np.sort(np.argsort(order[groups], kind="stable")[:KERNEL_ROWS])
-        rows = data.X[kept]
-        spread = rows.std(axis=0)
-        scaled = (rows - rows.mean(axis=0)) / np.where(spread > 0, spread, 1)
+        scaled = fit_scaler(data.X[kept])(data.X[kept])
         classes, codes = np.unique(data.codes[kept], return_inverse=True)
-        part = Labelled(np.ascontiguousarray(scaled), codes.astype(np.int64), classes, (rows.shape[1],))
+        part = Labelled(scaled, codes.astype(np.int64), classes, (scaled.shape[1],))
         fit = fit_kernel(part, groups=np.unique(groups[kept], return_inverse=True)[1].astype(np.int64))
         return {
             "plug_in": fit.plug_in,
@@ -455,20 +278,16 @@ class _Work:
             "rows": float(kept.size),
         }
 
-    def cross_fitted(self, rows: Floats) -> tuple[Score, ...]:
-        """Errors of every model on each fold when trained on the others; groups stay together."""
-        codes, groups = self.case.clean.codes, self.case.groups
-        order = np.random.default_rng([self.seed, 1]).permutation(int(groups.max()) + 1)
-        folds = order[groups] % min(FOLDS, order.size)
-        scores = []
-        for name in self.makers:
-            wrong = np.ones(codes.size, dtype=np.bool_)
-            for fold in np.unique(folds):
-                held = folds == fold
-                if not held.all():
-                    wrong[held] = self._predict(name, rows[~held], codes[~held], rows[held]) != codes[held]
-            scores.append(self._score(name, wrong))
-        return tuple(scores)
+    def cross_fitted(self, data: Labelled) -> tuple[Score, ...]:
+        """Errors of the portfolio, of our quick rules and of every model, on each fold when trained on the others."""
+        members = NUMPY_MEMBERS + members_of({name: make() for name, make in self.makers.items()})
+        crossed = cross_fit(Task(data, self.case.groups, np.ones(data.k), members, self.seed))
+        chosen = crossed.wrong[np.array(crossed.chosen)[crossed.folds], np.arange(data.n)]
+        named = zip((member.name for member in members), crossed.wrong, strict=True)
+        return (
+            self._score(PORTFOLIO, chosen),
+            *(self._score(name, wrong) for name, wrong in named),
+        )
 
     def clean_test(self, mix: float) -> tuple[dict[str, tuple[Score, ...]], dict[str, PairedTest]]:
         """Errors on clean test rows by what was trained on, and the paired test of mixture against clean part."""
@@ -595,11 +414,10 @@ def _errors(score: Score) -> int:
 
 
 def _sentence(found: UnlearnabilityReport) -> str:
-    least = min(found.crossfit_protected, key=_errors)
     return (
         f"estimate {nearest_text(found.before['error'])} -> {nearest_text(found.after['error'])}; "
         f"certified ceiling {upper_text(found.ceiling)}; "
-        f"cross-fitted error on protected rows {nearest_text(least.error)}; "
+        f"cross-fitted error on protected rows {nearest_text(found.crossfit_protected[0].error)}; "
         f"clean-test error {nearest_text(found.best('clean').error)} after clean training, "
         f"{nearest_text(found.best('protected').error)} after protected"
     )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from auditkit.errors import InputError, show
@@ -46,24 +44,6 @@ def check_options(scores: str | None, asked: Mapping[str, Any], output: str | No
             raise InputError(f"--{wanted}: required with --statistic {statistic}", id="AK-CL-011")
     if asked["reference"] == scores:
         raise InputError("--reference: must be another file than SCORES", id="AK-CL-013")
-
-
-def check_output(output: str | None, inputs: Sequence[str]) -> None:
-    """Refuse an output of another kind, in no writable folder, or on top of an input (AK-CL-008)."""
-    if output is None:
-        return
-    target, name = Path(output), show(output)
-    problem = None
-    if target.suffix.lower() != ".npz":
-        problem = "must end in .npz"
-    elif not target.parent.is_dir() or not os.access(target.parent, os.W_OK | os.X_OK):
-        problem = f"its folder {show(target.parent)} must exist and be writable"
-    elif target.exists() and not target.is_file():
-        problem = "must not be a folder, pipe or device"
-    elif target.exists() and any(Path(path).exists() and target.samefile(path) for path in inputs):
-        problem = "must not replace an input"
-    if problem is not None:
-        raise InputError(f"--output {name}: {problem}", id="AK-CL-008", path=output)
 
 
 def compute(

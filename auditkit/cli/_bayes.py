@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from auditkit.errors import InputError, show
@@ -12,7 +11,7 @@ from auditkit.errors import InputError, show
 if TYPE_CHECKING:
     from auditkit.bayes_error.results import BayesErrorEstimate, Protection
     from auditkit.bayes_error.verdicts import TooGood
-    from auditkit.io.labelled_files import LabelledFile
+    from auditkit.io.archives import ArrayFile
 
 EXAMPLE_ROWS = 8
 _MODEL_HINT = "--predictions FILE, or --model-errors E,M, need no model"
@@ -23,6 +22,8 @@ def check_estimate_options(data: str | None, asked: Mapping[str, Any]) -> None:
     if data is None:
         hint = "auditkit bayes-error data.npz"
         raise InputError("DATA: required, a file of labelled rows", id="AK-CL-011", hint=hint)
+    if asked["model_errors"] is not None:
+        _errors_and_trials(asked["model_errors"])
     sources = [name for name in ("model", "predictions", "model_errors") if asked[name] is not None]
     if len(sources) > 1:
         options = " and ".join(f"--{name.replace('_', '-')}" for name in sources)
@@ -56,23 +57,6 @@ def _check_model(path: str, arch: str | None, trust: bool) -> None:
             )
     elif arch is None:
         raise InputError("--arch: required with a weights file", id="AK-CL-023", hint="net.py:make")
-
-
-def check_output(output: str | None, inputs: Sequence[str]) -> None:
-    """Refuse no output (AK-CL-011), one of another kind, in no writable folder, or on top of an input (AK-CL-008)."""
-    if output is None:
-        raise InputError("--out: required, where the protected rows go", id="AK-CL-011")
-    target, name, problem = Path(output), show(output), None
-    if target.suffix.lower() != ".npz":
-        problem = "must end in .npz"
-    elif not target.parent.is_dir() or not os.access(target.parent, os.W_OK | os.X_OK):
-        problem = f"its folder {show(target.parent)} must exist and be writable"
-    elif target.exists() and not target.is_file():
-        problem = "must not be a folder, pipe or device"
-    elif target.exists() and any(Path(path).exists() and target.samefile(path) for path in inputs):
-        problem = "must not replace an input"
-    if problem is not None:
-        raise InputError(f"--out {name}: {problem}", id="AK-CL-008", path=output)
 
 
 # -- bayes-error
@@ -137,7 +121,7 @@ def _errors_and_trials(text: str) -> tuple[int, int]:
 
 
 def _counts(
-    read: LabelledFile, path: str, asked: Mapping[str, Any], sources: dict[str, Any], progress: Any
+    read: ArrayFile, path: str, asked: Mapping[str, Any], sources: dict[str, Any], progress: Any
 ) -> tuple[int, int] | None:
     """Errors and trials of the model, from where they were given."""
     if asked["model_errors"] is not None:
@@ -182,7 +166,7 @@ def _wrong(values: Any, kind: str, labels: Any, where: str) -> Any:
     return values != labels
 
 
-def _answers(read: LabelledFile, asked: Mapping[str, Any], progress: Any) -> tuple[str, Any, dict[str, Any]]:
+def _answers(read: ArrayFile, asked: Mapping[str, Any], progress: Any) -> tuple[str, Any, dict[str, Any]]:
     """What the model says of the rows of DATA: classes, or logits in the order of the sorted labels."""
     from auditkit.io.fingerprint import fingerprint
 
@@ -246,7 +230,7 @@ def read_eps(text: str) -> float:
 
 def compute_protection(
     path: str, asked: Mapping[str, Any], progress: Any
-) -> tuple[Protection, dict[str, Any], LabelledFile]:
+) -> tuple[Protection, dict[str, Any], ArrayFile]:
     """The protection with the report on what it bought where a test file was given, its sources, and the rows."""
     from dataclasses import replace
 
@@ -314,7 +298,7 @@ def examples(clean: Any, protected: Any, labels: Any) -> dict[str, Any]:
     }
 
 
-def write_protected(output: str, found: Protection, read: LabelledFile) -> None:
+def write_protected(output: str, found: Protection, read: ArrayFile) -> None:
     """The protected rows with what stood beside them as an .npz archive, there whole or not at all."""
     import io
 

@@ -89,3 +89,20 @@ def _render(session: Session, result: dict[str, Any], footer: str) -> str:
     from auditkit.report.text import render_text
 
     return render_text(result, color=session.color, width=session.width).rstrip("\n") + footer
+
+
+def check_output(option: str, output: str | None, inputs: Sequence[str]) -> None:
+    """Refuse an .npz output of another kind, in no writable folder, or on top of an input (AK-CL-008)."""
+    if output is None:
+        return
+    target, name, problem = Path(output), show(output), None
+    if target.suffix.lower() != ".npz":
+        problem = "must end in .npz"
+    elif not target.parent.is_dir() or not os.access(target.parent, os.W_OK | os.X_OK):
+        problem = f"its folder {show(target.parent)} must exist and be writable"
+    elif target.exists() and not target.is_file():
+        problem = "must not be a folder, pipe or device"
+    elif target.exists() and any(Path(path).exists() and target.samefile(path) for path in inputs):
+        problem = "must not replace an input"
+    if problem is not None:
+        raise InputError(f"{option} {name}: {problem}", id="AK-CL-008", path=output)

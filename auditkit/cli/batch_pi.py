@@ -121,15 +121,15 @@ def command(
       auditkit batch-pi scores.npy --m 20 --statistic quantile \\
         --quantile 0.9 --side upper --fail-on 'upper>5'
     """
-    from auditkit.cli._batch import check_options, check_output, compute, write_selection
-    from auditkit.cli._reports import check_reports, publish
+    from auditkit.cli._batch import check_options, compute, write_selection
+    from auditkit.cli._reports import check_output, check_reports, publish
 
     session: Session = ctx.obj
     statistic = asked["statistic"]
     check_options(scores, asked, output)
     inputs = [path for path in (scores, asked["reference"]) if path]
     check_reports(report, inputs)
-    check_output(output, inputs)
+    check_output("--output", output, inputs)
 
     from auditkit.batchpi.conditions import judged, parse_conditions
     from auditkit.results import json_ready

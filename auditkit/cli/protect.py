@@ -96,18 +96,19 @@ def command(
     Example:
       auditkit protect data.npz --out protected.npz --eps 0.1 --steps 5
     """
-    from auditkit.cli._bayes import check_output, compute_protection, write_protected
-    from auditkit.cli._reports import check_reports, publish
+    from auditkit.cli._bayes import compute_protection, write_protected
+    from auditkit.cli._reports import check_output, check_reports, publish
+    from auditkit.errors import InputError
 
     session: Session = ctx.obj
     if data is None:
-        from auditkit.errors import InputError
-
         hint = "auditkit protect data.npz --out protected.npz"
         raise InputError("DATA: required, a file of labelled rows", id="AK-CL-011", hint=hint)
+    if out is None:
+        raise InputError("--out: required, where the protected rows go", id="AK-CL-011")
     inputs = [path for path in (data, asked["test"]) if path]
     check_reports(report, inputs)
-    check_output(out, inputs)
+    check_output("--out", out, inputs)
 
     from auditkit.bayes_error.conditions import judged, parse_conditions
     from auditkit.results import json_ready
@@ -122,7 +123,7 @@ def command(
     settings = {name: json_ready(value) for name, value in asked.items() if value is not None}
     settings |= {"fail_on": list(fail_on), "command": repeat_command(ctx, seed=result.seed)}
     found = {**result.to_dict(), "inputs": sources, "settings": {**result.settings, **settings}}
-    write_protected(out or "", result, read)
+    write_protected(out, result, read)
     publish(session, found, report)
     assert result.verdict is not None
     return exit_code(result.verdict, undecided)

@@ -7,13 +7,16 @@ whatever does not fit is refused with its file, place and cure.
 from __future__ import annotations
 
 import ast
+import hashlib
 import io
 import math
 import re
 import struct
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -47,6 +50,37 @@ class Layout:
         """The names, for a sentence."""
         needed, others = ", ".join(self.needed), self.columns[len(self.needed) :]
         return f"{needed} and optionally {' and '.join(others)}" if others else needed
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayFile:
+    """The arrays of one file, and which file it was.
+
+    Attributes
+    ----------
+    columns : mapping of str to array
+    sha256 : str
+        Hexadecimal digest of the very bytes that were read.
+    bytes : int
+        Their number.
+    name : str
+        The file's name without its folder, ``-`` for standard input.
+    """
+
+    columns: Mapping[str, NDArray[Any]]
+    sha256: str
+    bytes: int
+    name: str
+
+    @property
+    def identity(self) -> dict[str, str | int]:
+        """Name, sha256 and bytes, as they stand in results."""
+        return {"name": self.name, "sha256": self.sha256, "bytes": self.bytes}
+
+
+def array_file(data: bytes, columns: Mapping[str, NDArray[Any]], path: str | Path) -> ArrayFile:
+    """What was read from `data`, the bytes of the file at `path`."""
+    return ArrayFile(columns, hashlib.sha256(data).hexdigest(), len(data), show(Path(path).name))
 
 
 def read_npz(data: bytes, name: str, path: str, layout: Layout) -> dict[str, NDArray[Any]]:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.errors import InputError, show
-from auditkit.io.archives import BYTE_LIMIT, Layout, read_npy, read_npz
+from auditkit.io.archives import BYTE_LIMIT, ArrayFile, Layout, array_file, read_npy, read_npz
 from auditkit.io.files import read_bytes
 
 _ROWS = Layout(
@@ -42,34 +39,7 @@ _PREDICTIONS = Layout(
 _NOT_FEATURES = ("groups", "unit", "id")
 
 
-@dataclass(frozen=True, eq=False)
-class LabelledFile:
-    """The arrays of one file.
-
-    Attributes
-    ----------
-    columns : mapping of str to array
-        ``X`` of shape (n, ...), ``y``, and those of ``groups``, ``id``, ``soft`` that the file holds.
-    sha256 : str
-        Hexadecimal digest of the very bytes that were read.
-    bytes : int
-        Their number.
-    name : str
-        The file's name without its folder.
-    """
-
-    columns: Mapping[str, NDArray[Any]]
-    sha256: str
-    bytes: int
-    name: str
-
-    @property
-    def identity(self) -> dict[str, str | int]:
-        """Name, sha256 and bytes, as they stand in results."""
-        return {"name": self.name, "sha256": self.sha256, "bytes": self.bytes}
-
-
-def read_labelled_file(path: str | Path, *, label: str = "y", soft: bool = False) -> LabelledFile:
+def read_labelled_file(path: str | Path, *, label: str = "y", soft: bool = False) -> ArrayFile:
     """Read labelled rows from an .npz archive or a .csv file.
 
     Parameters
@@ -81,6 +51,11 @@ def read_labelled_file(path: str | Path, *, label: str = "y", soft: bool = False
         The column of the classes in a .csv file.
     soft : bool
         Whether true class probabilities are needed, and X and y are not.
+
+    Returns
+    -------
+    ArrayFile
+        ``columns``: ``X`` of shape (n, ...), ``y``, and those of ``groups``, ``id``, ``soft`` that the file holds.
 
     Raises
     ------
@@ -111,10 +86,10 @@ def read_labelled_file(path: str | Path, *, label: str = "y", soft: bool = False
         )
     if "unit" in columns:
         columns["groups"] = columns.pop("unit")
-    return LabelledFile(columns, hashlib.sha256(data).hexdigest(), len(data), show(Path(path).name))
+    return array_file(data, columns, path)
 
 
-def read_predictions(path: str | Path) -> LabelledFile:
+def read_predictions(path: str | Path) -> ArrayFile:
     """Read ``predictions`` or ``probabilities`` from a .npy or .npz file, or ``predictions`` from a .csv file.
 
     Raises
@@ -144,7 +119,7 @@ def read_predictions(path: str | Path) -> LabelledFile:
             path=str(path),
             hint=_PREDICTIONS.meaning,
         )
-    return LabelledFile(columns, hashlib.sha256(data).hexdigest(), len(data), show(Path(path).name))
+    return array_file(data, columns, path)
 
 
 def _lines(data: bytes, name: str, path: str) -> tuple[list[str], list[tuple[int, list[str]]]]:

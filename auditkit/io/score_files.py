@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.errors import InputError, show
-from auditkit.io.archives import BYTE_LIMIT, Layout, check_names, read_npy, read_npz
+from auditkit.io.archives import BYTE_LIMIT, ArrayFile, Layout, array_file, check_names, read_npy, read_npz
 from auditkit.io.files import read_bytes
 
 Array = NDArray[np.generic]
@@ -37,33 +35,7 @@ _CANDIDATES = Layout(
 )
 
 
-@dataclass(frozen=True, eq=False)
-class ScoreFile:
-    """The arrays of one file.
-
-    Attributes
-    ----------
-    columns : mapping of str to array
-    sha256 : str
-        Hexadecimal digest of the very bytes that were read.
-    bytes : int
-        Their number.
-    name : str
-        The file's name without its folder, ``-`` for standard input.
-    """
-
-    columns: Mapping[str, Array]
-    sha256: str
-    bytes: int
-    name: str
-
-    @property
-    def identity(self) -> dict[str, str | int]:
-        """Name, sha256 and bytes, as they stand in results."""
-        return {"name": self.name, "sha256": self.sha256, "bytes": self.bytes}
-
-
-def read_score_file(path: str | Path) -> ScoreFile:
+def read_score_file(path: str | Path) -> ArrayFile:
     """Read ``scores`` from a .npy or .npz file, a .csv file, or CSV text on standard input (``-``).
 
     Parameters
@@ -80,7 +52,8 @@ def read_score_file(path: str | Path) -> ScoreFile:
     """
     name, suffix = show(path), Path(path).suffix.lower()
     if str(path) == "-":
-        return _found(_column(_standard_input(), "standard input", "-"), "-")
+        data = _standard_input()
+        return array_file(data, _column(data, "standard input", "-"), "-")
     if suffix not in (".npy", ".npz", ".csv"):
         raise InputError(
             f"{name}: must end in .npy, .npz or .csv, not {show(suffix)!r}",
@@ -90,13 +63,13 @@ def read_score_file(path: str | Path) -> ScoreFile:
         )
     data = read_bytes(path, limit=BYTE_LIMIT)
     if suffix == ".csv":
-        return _found(_column(data, name, str(path)), Path(path).name)
+        return array_file(data, _column(data, name, str(path)), path)
     if suffix == ".npy":
-        return _found((data, {"scores": read_npy(data, name, str(path), _SCORES, True)}), Path(path).name)
-    return _found((data, read_npz(data, name, str(path), _SCORES)), Path(path).name)
+        return array_file(data, {"scores": read_npy(data, name, str(path), _SCORES, True)}, path)
+    return array_file(data, read_npz(data, name, str(path), _SCORES), path)
 
 
-def read_candidates(path: str | Path) -> ScoreFile:
+def read_candidates(path: str | Path) -> ArrayFile:
     """Read ``mu``, ``null`` and ``test`` from an .npz archive, for a selection.
 
     Raises
@@ -113,12 +86,7 @@ def read_candidates(path: str | Path) -> ScoreFile:
             hint="save the arrays with numpy.savez(file, mu=..., null=..., test=...)",
         )
     data = read_bytes(path, limit=BYTE_LIMIT)
-    return _found((data, read_npz(data, name, str(path), _CANDIDATES)), Path(path).name)
-
-
-def _found(read: tuple[bytes, Mapping[str, Array]], name: str) -> ScoreFile:
-    data, columns = read
-    return ScoreFile(columns, hashlib.sha256(data).hexdigest(), len(data), show(name))
+    return array_file(data, read_npz(data, name, str(path), _CANDIDATES), path)
 
 
 def _standard_input() -> bytes:
@@ -128,7 +96,7 @@ def _standard_input() -> bytes:
     return data
 
 
-def _column(data: bytes, name: str, path: str) -> tuple[bytes, Mapping[str, Array]]:
+def _column(data: bytes, name: str, path: str) -> Mapping[str, Array]:
     """The numbers below the heading ``scores``; empty lines are passed over."""
     try:
         text = data.decode("utf-8-sig")
@@ -147,7 +115,7 @@ def _column(data: bytes, name: str, path: str) -> tuple[bytes, Mapping[str, Arra
         raise InputError(
             f"{name}: line {lines.line_num:,}: must be CSV: {show(error)}", id="AK-IO-024", path=path
         ) from None
-    return data, {"scores": np.array(scores, np.float64)}
+    return {"scores": np.array(scores, np.float64)}
 
 
 def _number(row: list[str], at: str, path: str) -> float:

@@ -260,8 +260,8 @@ def _bought_cards(found: Bought) -> list[tuple[str, str, str]]:
     if found.before is not None and found.after is not None:
         both = f"{nearest_text(found.before)} → {nearest_text(found.after)}"
         cards.append(("Estimate, leave-one-out", both, "estimated, no bound"))
-    cross = best_of(found.crossfit_protected)
-    if cross is not None:
+    if found.crossfit_protected:
+        cross = found.crossfit_protected[0]  # the portfolio: the least of all members would flatter
         cards.append(("Cross-fitted error", nearest_text(cross.rate), f"on protected rows; {cross.model}"))
     tests = dict(found.tests)
     clean, protected = best_of(tests.get("clean", ())), best_of(tests.get("protected", ()))
@@ -380,7 +380,10 @@ def _test_table(found: Bought) -> Table:
 
 def _crossfit_table(found: Bought) -> Table:
     rows = _by_model([found.crossfit_clean, found.crossfit_protected])
-    intro = "Each fold is predicted by models trained on the others."
+    intro = (
+        "Each fold is predicted by what was trained on the others; the portfolio takes for each the member that errs "
+        "least on the others."
+    )
     return Table("Cross-fitted errors", ("Model", "clean rows", "protected rows"), tuple(rows), (1, 2), intro)
 
 
