@@ -78,6 +78,14 @@ BOUGHT = {
         {"name": "jpeg", "scores": SCORES},
         {"name": "greyscale", "scores": [], "reason": "no colour"},
     ],
+    "others": [
+        {
+            "name": "linearly separable noise",
+            "estimate": 0.004,
+            "crossfit": SCORES[0],
+            "clean_test": SCORES[0],
+        }
+    ],
     "mix": 0.5,
     "alpha": 0.05,
 }

@@ -80,6 +80,35 @@ class Attempt:
 
 
 @dataclass(frozen=True)
+class OtherProtector:
+    """What another way of protecting these rows does in the same ball, for comparison.
+
+    Attributes
+    ----------
+    name : {"error-minimising noise", "linearly separable noise"}
+    estimate : float
+        Leave-one-out kernel error of its rows: an estimate.
+    crossfit : Score
+        Cross-fitted errors of the portfolio on its rows.
+    clean_test : Score
+        Of the best model trained on its rows, on the clean test rows.
+    """
+
+    name: str
+    estimate: float
+    crossfit: Score
+    clean_test: Score
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "estimate": self.estimate,
+            "crossfit": self.crossfit.to_dict(),
+            "clean_test": self.clean_test.to_dict(),
+        }
+
+
+@dataclass(frozen=True)
 class UnlearnabilityReport(Result):
     """Four numbers about protected data, together: made by `unlearnability`.
 
@@ -99,6 +128,8 @@ class UnlearnabilityReport(Result):
     paired : dict of str to PairedTest
         For each model: was training on the mixture worse than on its clean part? Exact McNemar test on the test rows.
     attempts : tuple of Attempt
+    others : tuple of OtherProtector
+        Error-minimising and linearly separable noise in the same ball; empty where not asked for.
     eps, norm, largest_move
         The ball, and the largest move of a row that was measured.
     mix : float
@@ -121,6 +152,7 @@ class UnlearnabilityReport(Result):
     n: int
     n_classes: int
     seed: int
+    others: tuple[OtherProtector, ...] = ()
     verdict: Verdict | None = None
     inputs: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -184,6 +216,7 @@ class UnlearnabilityReport(Result):
             },
             "paired": {name: test.to_dict() for name, test in self.paired.items()},
             "attempts": [attempt.to_dict() for attempt in self.attempts],
+            "others": [other.to_dict() for other in self.others],
             "eps": json_ready(self.eps),
             "norm": self.norm,
             "largest_move": self.largest_move,

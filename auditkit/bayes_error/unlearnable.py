@@ -23,6 +23,7 @@ from auditkit.bayes_error._inputs import (
     read_rows,
     read_seed,
 )
+from auditkit.bayes_error.baselines import error_minimising, linearly_separable
 from auditkit.bayes_error.bounds import error_lower, error_upper
 from auditkit.bayes_error.members import NUMPY_MEMBERS, fit_scaler, members_of
 from auditkit.bayes_error.portfolio import Task, cross_fit
@@ -33,6 +34,7 @@ from auditkit.bayes_error.unlearnability_report import (
     TRAINING_SETS,
     Attempt,
     Norm,
+    OtherProtector,
     Score,
     UnlearnabilityReport,
 )
@@ -45,6 +47,10 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 NORMS = ("linf", "l2", "l1")
 
+OTHERS: Mapping[str, Callable[..., Floats]] = {
+    "error-minimising noise": error_minimising,
+    "linearly separable noise": linearly_separable,
+}
 KERNEL_ROWS = 5_000
 """Rows of which the kernel estimate is made: more of them would cost n^2 d and say the same."""
 LEAST_FOR_U2 = 20
@@ -60,6 +66,7 @@ def unlearnability(
     mix: float = 0.5,
     models: Mapping[str, Any] | None = None,
     recover: bool = True,
+    compare: bool = True,
     groups: Any = None,
     eps: float | None = None,
     norm: Norm = "linf",
@@ -87,6 +94,9 @@ def unlearnability(
     recover : bool
         Whether to try to undo the protection: greyscale, blur and JPEG-like quantisation where rows are images, and
         projection orthogonal to a linear probe. Adversarial training is not tried, and the report says so.
+    compare : bool
+        Whether to protect the same rows by error-minimising and by linearly separable noise, too, in the same ball
+        and between the least and the largest value of the rows.
     groups : array_like, shape (n,), optional
         Rows of one group stay in one fold and on one side of the mixture.
     eps, norm : float, {"linf", "l2", "l1"}
@@ -137,6 +147,7 @@ def unlearnability(
         clean_test=trained,
         paired=paired,
         attempts=work.attempts() if recover else (),
+        others=work.others(ball, norm) if compare else (),
         eps=ball,
         norm=norm,
         largest_move=moved,
@@ -145,7 +156,14 @@ def unlearnability(
         n=case.clean.n,
         n_classes=case.clean.k,
         seed=drawn,
-        settings={"models": sorted(makers), "recover": recover, "norm": norm, "eps": ball, "mix": share},
+        settings={
+            "models": sorted(makers),
+            "recover": recover,
+            "compare": compare,
+            "norm": norm,
+            "eps": ball,
+            "mix": share,
+        },
     )
     found = replace(found, warnings=(*case.notes, *_notes(found)))
     return replace(found, verdict=Verdict("none", _sentence(found)))
@@ -335,6 +353,25 @@ class _Work:
             *found,
             Attempt("adversarial-training", (), "needs a network and its training; not tried here"),
         )
+
+    def others(self, eps: float, norm: Norm) -> tuple[OtherProtector, ...]:
+        """Other protectors in the same ball, by the same measures."""
+        case, clean = self.case, self.case.clean
+        low = float(min(clean.X.min(), case.protected.X.min()))
+        high = float(max(clean.X.max(), case.protected.X.max()))
+        if eps == 0 or low == high:
+            return ()
+        images = clean.X.reshape(clean.n, *clean.shape)
+        found = []
+        for place, (name, make) in enumerate(OTHERS.items()):
+            self._tell("other protectors", place, len(OTHERS))
+            rows = make(images, clean.codes, eps=eps, norm=norm, box=(low, high), seed=self.seed % 2**31)
+            moved = replace(clean, X=np.ascontiguousarray(rows.reshape(clean.n, -1)))
+            wrong = self._wrong(moved.X, clean.codes, case.test_rows)
+            best = min((self._score(model, flags) for model, flags in wrong.items()), key=_errors)
+            estimate = self.kernel(moved)["error"]
+            found.append(OtherProtector(name, estimate, self.cross_fitted(moved)[0], best))
+        return tuple(found)
 
     def _wrong(self, rows: Floats, codes: Codes, test_rows: Floats) -> dict[str, NDArray[np.bool_]]:
         return {

@@ -129,6 +129,26 @@ class Attempt:
 
 
 @dataclass(frozen=True)
+class Other:
+    """Another protector in the same ball."""
+
+    name: str
+    estimate: float
+    crossfit: Score
+    clean_test: Score
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """The held-out score of one class before and after."""
+
+    label: str
+    n: int | None
+    before: float | None
+    after: float | None
+
+
+@dataclass(frozen=True)
 class Bought:
     """What a protection bought."""
 
@@ -138,6 +158,7 @@ class Bought:
     crossfit_protected: tuple[Score, ...]
     tests: tuple[tuple[str, tuple[Score, ...]], ...]
     attempts: tuple[Attempt, ...]
+    others: tuple[Other, ...]
     mix: float | None
 
 
@@ -165,6 +186,7 @@ class Protected:
     n_classes: int | None
     objective: Series | None
     score: Series | None
+    classes: tuple[ClassScore, ...]
     examples: tuple[Example, ...]
 
 
@@ -257,6 +279,7 @@ def _read_protection(top: Fields) -> dict[str, Any]:
         n_classes=_count(top, "n_classes"),
         objective=_series(steps, "step", "objective"),
         score=_series(steps, "step", "score"),
+        classes=tuple(_class_score(item) for item in top.items("per_class")),
         examples=tuple(_example(item) for item in top.mapping("figures").items("examples")[:EXAMPLES]),
     )
     return {
@@ -295,9 +318,15 @@ def _member(item: Fields) -> Member:
 
 
 def _class(item: Fields) -> ClassRow:
+    return ClassRow(
+        _class_name(item), _count(item, "n"), item.number("share", 0, 1), item.number("error", 0, 1)
+    )
+
+
+def _class_name(item: Fields) -> str:
+    """A class is named by text or by a number."""
     label = item.values.get("label")
-    shown = label if isinstance(label, str) else "" if label is None else str(label)
-    return ClassRow(shown[:40], _count(item, "n"), item.number("share", 0, 1), item.number("error", 0, 1))
+    return (label if isinstance(label, str) else "" if label is None else str(label))[:40]
 
 
 def _series(items: Sequence[Fields], x: str, y: str) -> Series | None:
@@ -373,7 +402,25 @@ def _bought(fields: Fields) -> Bought:
             )
             for item in fields.items("attempts")
         ),
+        others=tuple(
+            Other(
+                item.label("name"),
+                _rate(item, "estimate"),
+                _score(item.mapping("crossfit")),
+                _score(item.mapping("clean_test")),
+            )
+            for item in fields.items("others")
+        ),
         mix=fields.number("mix", 0, 1),
+    )
+
+
+def _class_score(item: Fields) -> ClassScore:
+    return ClassScore(
+        _class_name(item),
+        _count(item, "n"),
+        item.number("score_before", 0, 1),
+        item.number("score_after", 0, 1),
     )
 
 

@@ -283,8 +283,11 @@ def bayes_tables(bayes: Bayes) -> list[Table]:
         found.append(_model_table(bayes.model))
     if bayes.ceilings:
         found.append(_ceiling_table(bayes.ceilings))
+    if bayes.protection is not None:
+        found.append(_class_score_table(bayes.protection))
     if bayes.bought is not None:
-        found += [_test_table(bayes.bought), _crossfit_table(bayes.bought), _attempt_table(bayes.bought)]
+        bought = bayes.bought
+        found += [_test_table(bought), _crossfit_table(bought), _other_table(bought), _attempt_table(bought)]
     return [table for table in found if table.rows]
 
 
@@ -317,6 +320,23 @@ def _class_table(task: Task) -> Table:
     more = len(task.classes) - len(rows)
     intro = f"The first {ROWS} of {count_text(len(task.classes))} classes." if more > 0 else ""
     return Table("Class by class", ("Class", "Rows", "Share", "Error"), tuple(rows), (1, 2, 3), intro)
+
+
+def _class_score_table(found: Protected) -> Table:
+    rows = [
+        (
+            row.label,
+            "" if row.n is None else count_text(row.n),
+            "" if row.before is None else nearest_text(row.before),
+            "" if row.after is None else nearest_text(row.after),
+        )
+        for row in found.classes[:ROWS]
+    ]
+    more = len(found.classes) - len(rows)
+    intro = "The held-out score of the rows of each class: an estimate."
+    intro += f" The first {ROWS} of {count_text(len(found.classes))} classes." if more > 0 else ""
+    heads = ("Class", "Rows", "Score before", "Score after")
+    return Table("Class by class", heads, tuple(rows), (1, 2, 3), intro)
 
 
 def _model_table(model: Model) -> Table:
@@ -387,11 +407,29 @@ def _crossfit_table(found: Bought) -> Table:
     return Table("Cross-fitted errors", ("Model", "clean rows", "protected rows"), tuple(rows), (1, 2), intro)
 
 
+def _other_table(found: Bought) -> Table:
+    if not found.others or found.after is None or not found.crossfit_protected:
+        return Table("Other protectors in the same ball", (), (), (), "")
+    own = best_of(dict(found.tests).get("protected", ()))
+    rows = [("this protection", nearest_text(found.after), _shown(found.crossfit_protected[0]), _named(own))]
+    rows += [
+        (other.name, nearest_text(other.estimate), _shown(other.crossfit), _named(other.clean_test))
+        for other in found.others
+    ]
+    heads = ("Protector", "Estimate", "Cross-fitted error", "Clean-test error")
+    intro = "The same rows moved no further in another way, by the same measures."
+    return Table("Other protectors in the same ball", heads, tuple(rows), (), intro)
+
+
+def _named(score: Score | None) -> str:
+    return "" if score is None else f"{_shown(score)}, {score.model}"
+
+
 def _attempt_table(found: Bought) -> Table:
     rows = []
     for attempt in found.attempts[:ROWS]:
         best = best_of(attempt.scores)
-        shown = f"not run: {attempt.reason}" if best is None else f"{_shown(best)}, {best.model}"
+        shown = f"not run: {attempt.reason}" if best is None else _named(best)
         rows.append((attempt.name.replace("-", " "), shown))
     intro = "Best clean-test error after training on transformed protected rows, test rows transformed alike."
     return Table("Attempts to undo the protection", ("Attempt", "Clean-test error"), tuple(rows), (), intro)
