@@ -1,5 +1,8 @@
 """The kernel posterior and its gradient against brute force over all pairs, and what must not change them."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -281,3 +284,19 @@ def test_bad_masks_and_smoothing_are_refused():
         bayes_error.objective(X, y, bandwidth=1.0, movable=[True])
     with pytest.raises(InputError, match="tau: must be a number of at least 0"):
         bayes_error.objective(X, y, bandwidth=1.0, tau=-1)
+
+
+def test_memory_grows_with_the_rows_and_not_with_their_pairs():
+    program = """
+import resource, numpy as np
+from auditkit.bayes_error import objective
+rng = np.random.default_rng(0)
+X, y = rng.normal(size=(12_000, 8)), rng.integers(0, 2, 12_000)
+objective(X[:500], y[:500], bandwidth=1.0)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+objective(X, y, bandwidth=1.0)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True)
+    kilobytes = int(done.stdout) * (1 if sys.platform == "linux" else 1 / 1024)
+    assert kilobytes < 40_000  # one value a pair would be 1,152,000
