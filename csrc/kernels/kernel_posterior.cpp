@@ -16,9 +16,9 @@ namespace auditkit {
 namespace {
 
 constexpr std::size_t kBlock = kTile;
-constexpr std::int64_t kStrip = 48;                // rows of a tile whose coefficients are multiplied at once
-constexpr std::size_t kFewFeatures = 16;           // up to here squared differences cost little more than products
-constexpr std::size_t kFewForFloat = 8;            // up to here the arithmetic of float points is double
+constexpr std::int64_t kStrip = 48;       // rows of a tile whose coefficients are multiplied at once
+constexpr std::size_t kFewFeatures = 16;  // up to here squared differences cost little more than products
+constexpr std::size_t kFewForFloat = 8;   // up to here the arithmetic of float points is double
 constexpr double kNothing = -std::numeric_limits<double>::infinity();
 
 template <class T>
