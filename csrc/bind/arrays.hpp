@@ -23,9 +23,23 @@ using Array = py::array_t<double, py::array::c_style>;
 /// C-contiguous int64, likewise.
 using IntArray = py::array_t<std::int64_t, py::array::c_style>;
 
+/// Rows of float64 or float32: the binding is made for both, and the dtype chooses.
+template <class T>
+using Matrix = py::array_t<T, py::array::c_style>;
+
 /// Refuses arguments that would be unsafe for the kernel: the Python layer has said so in better words before.
 inline void require(bool condition, const char* message) {
   if (!condition) throw py::value_error(message);
+}
+
+template <class T>
+std::span<const T> flat(const Matrix<T>& array) {
+  return {array.data(), static_cast<std::size_t>(array.size())};
+}
+
+template <class T>
+std::span<T> mutable_flat(Matrix<T>& array) {
+  return {array.mutable_data(), static_cast<std::size_t>(array.size())};
 }
 
 inline std::span<const double> view(const Array& array) {

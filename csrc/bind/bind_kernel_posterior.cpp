@@ -10,19 +10,6 @@ namespace auditkit::bind {
 namespace {
 
 template <class T>
-using Matrix = py::array_t<T, py::array::c_style>;
-
-template <class T>
-std::span<const T> flat(const Matrix<T>& array) {
-  return {array.data(), static_cast<std::size_t>(array.size())};
-}
-
-template <class T>
-std::span<T> mutable_flat(Matrix<T>& array) {
-  return {array.mutable_data(), static_cast<std::size_t>(array.size())};
-}
-
-template <class T>
 void check_matrix(const Matrix<T>& x) {
   require(x.ndim() == 2 && x.shape(0) >= 1 && x.shape(1) >= 1, "points must have rows and columns");
   require(std::ranges::all_of(flat(x), [](T value) { return std::isfinite(value); }), "points must be finite");
@@ -125,7 +112,7 @@ py::tuple gradient_at(const Matrix<T>& queries, const Matrix<T>& x, const IntArr
 }
 
 template <class T>
-void register_for(py::module_& m) {
+void register_kernels(py::module_& m) {
   using py::arg;
   m.def("kernel_posterior", posterior<T>, arg("points").noconvert(), arg("codes").noconvert(), arg("classes"),
         arg("log_weights").noconvert(), arg("groups").noconvert(), arg("bandwidths").noconvert(), arg("n_threads"));
@@ -142,8 +129,8 @@ void register_for(py::module_& m) {
 }  // namespace
 
 void register_kernel_posterior(py::module_& m) {
-  register_for<double>(m);
-  register_for<float>(m);
+  register_kernels<double>(m);
+  register_kernels<float>(m);
 }
 
 }  // namespace auditkit::bind

@@ -10,10 +10,7 @@
 namespace auditkit::bind {
 namespace {
 
-template <class T>
-using Matrix = py::array_t<T, py::array::c_style>;
-
-constexpr double kLargest = 1e140;  // squares and their sums stay finite
+constexpr double kLargestValue = 1e140;  // squares and their sums stay finite
 
 std::span<const std::int64_t> numbers(const IntArray& array) {
   return {array.data(), static_cast<std::size_t>(array.size())};
@@ -23,8 +20,8 @@ template <class T>
 Rows<T> rows_of(const Matrix<T>& x, const IntArray& groups) {
   require(x.ndim() == 2 && x.shape(0) >= 1 && x.shape(1) >= 1, "rows must have features");
   require(groups.size() == 0 || groups.size() == x.shape(0), "one group a row, or none");
-  const std::span<const T> all{x.data(), static_cast<std::size_t>(x.size())};
-  require(std::ranges::all_of(all, [](T value) { return std::fabs(static_cast<double>(value)) <= kLargest; }),
+  const auto all = flat(x);
+  require(std::ranges::all_of(all, [](T value) { return std::fabs(static_cast<double>(value)) <= kLargestValue; }),
           "rows must be finite and at most 1e140");
   return {all, static_cast<std::size_t>(x.shape(1)), numbers(groups)};
 }
@@ -91,7 +88,7 @@ py::tuple pairs(const Matrix<T>& points, const IntArray& groups, int metric, dou
 }
 
 template <class T>
-void register_for(py::module_& m) {
+void register_searches(py::module_& m) {
   using py::arg;
   m.def("knn_topk", nearest<T>, arg("queries").noconvert(), arg("query_groups").noconvert(), arg("points").noconvert(),
         arg("point_groups").noconvert(), arg("metric"), arg("k"), arg("n_threads"));
@@ -103,8 +100,8 @@ void register_for(py::module_& m) {
 }  // namespace
 
 void register_neighbours(py::module_& m) {
-  register_for<double>(m);
-  register_for<float>(m);
+  register_searches<double>(m);
+  register_searches<float>(m);
 }
 
 }  // namespace auditkit::bind

@@ -8,14 +8,7 @@
 namespace auditkit::bind {
 namespace {
 
-template <class T>
-using Matrix = py::array_t<T, py::array::c_style>;
 using Flags = py::array_t<bool, py::array::c_style>;
-
-template <class T>
-std::span<const T> flat(const Matrix<T>& array) {
-  return {array.data(), static_cast<std::size_t>(array.size())};
-}
 
 template <class T>
 void check_rows(const Matrix<T>& rows, const Matrix<T>& start) {
@@ -73,7 +66,7 @@ Array norms(const Matrix<T>& rows, const Matrix<T>& start, int norm) {
 }
 
 template <class T>
-void register_for(py::module_& m) {
+void register_steps(py::module_& m) {
   using py::arg;
   m.def("projected_step", step<T>, arg("rows").noconvert(), arg("start").noconvert(), arg("slopes").noconvert(),
         arg("radius").noconvert(), arg("length").noconvert(), arg("free").noconvert(), arg("low"), arg("high"),
@@ -84,8 +77,8 @@ void register_for(py::module_& m) {
 }  // namespace
 
 void register_projection(py::module_& m) {
-  register_for<double>(m);
-  register_for<float>(m);
+  register_steps<double>(m);
+  register_steps<float>(m);
 }
 
 }  // namespace auditkit::bind
