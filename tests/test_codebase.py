@@ -147,6 +147,10 @@ FORBIDDEN = {
         "auditkit.io",
     ),
     "auditkit/privacy": ("auditkit.cli", "auditkit.batchpi", "auditkit.bayes_error"),
+    "auditkit/uncertainty": (
+        *("auditkit.cli", "auditkit.privacy", "auditkit.engine", "auditkit.batchpi"),
+        "auditkit.bayes_error",
+    ),
     "auditkit/batchpi": ("auditkit.cli", "auditkit.privacy", "auditkit.engine", "auditkit.bayes_error"),
     "auditkit/bayes_error": ("auditkit.cli", "auditkit.privacy", "auditkit.engine", "auditkit.batchpi"),
     "auditkit/conditions.py": ("auditkit.cli", "auditkit.privacy", "auditkit.batchpi", "auditkit.report"),
@@ -155,6 +159,7 @@ FORBIDDEN = {
         "auditkit.privacy",
         "auditkit.batchpi",
         "auditkit.bayes_error",
+        "auditkit.uncertainty",
         "auditkit.runtime",
         "numpy",
         "scipy",

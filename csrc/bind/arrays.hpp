@@ -71,5 +71,8 @@ void register_kernel_posterior(py::module_& m);
 void register_neighbours(py::module_& m);
 void register_matching(py::module_& m);
 void register_projection(py::module_& m);
+void register_calibration(py::module_& m);
+void register_calibration_walk(py::module_& m);
+void register_conformal(py::module_& m);
 
 }  // namespace auditkit::bind

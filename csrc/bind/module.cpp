@@ -13,4 +13,7 @@ PYBIND11_MODULE(_core, m) {
   auditkit::bind::register_neighbours(m);
   auditkit::bind::register_matching(m);
   auditkit::bind::register_projection(m);
+  auditkit::bind::register_calibration(m);
+  auditkit::bind::register_calibration_walk(m);
+  auditkit::bind::register_conformal(m);
 }
