@@ -8,7 +8,7 @@
 namespace auditkit::bind {
 namespace {
 
-constexpr std::int64_t kLargest = 1'000'000'000;
+constexpr std::int64_t kLargestCount = 1'000'000'000;
 
 void check_values(std::span<const double> values) {
   require(!values.empty() && std::ranges::is_sorted(values) && std::isfinite(values.front()) &&
@@ -24,7 +24,7 @@ SumMethod method_of(int method) {
 /// `values` holds `sets` rows of equal length.
 Array sums(const Array& values, std::int64_t sets, std::int64_t m, std::int64_t total, int method, unsigned n_threads) {
   const auto all = view(values);
-  require(sets >= 1 && m >= 1 && m <= kLargest && all.size() % static_cast<std::size_t>(sets) == 0, "shape mismatch");
+  require(sets >= 1 && m >= 1 && m <= kLargestCount && all.size() % static_cast<std::size_t>(sets) == 0, "shape mismatch");
   const std::size_t size = all.size() / static_cast<std::size_t>(sets);
   require(size >= 1 && total >= 0 && total <= m * static_cast<std::int64_t>(size - 1), "total out of range");
   for (std::size_t i = 0; i < static_cast<std::size_t>(sets); ++i) check_values(all.subspan(i * size, size));
@@ -52,7 +52,7 @@ double weighted(const Array& values, const Array& weights, std::int64_t total) {
 
 IntArray level_sums(const IntArray& levels, std::int64_t m, std::uint64_t seed, std::uint64_t first, std::int64_t draws,
                     unsigned n_threads) {
-  require(levels.size() >= 2 && m >= 1 && m <= kLargest && draws >= 0, "levels, m or draws out of range");
+  require(levels.size() >= 2 && m >= 1 && m <= kLargestCount && draws >= 0, "levels, m or draws out of range");
   const std::span<const std::int64_t> steps{levels.data(), static_cast<std::size_t>(levels.size())};
   IntArray result(static_cast<py::ssize_t>(draws));
   const std::span<std::int64_t> out{result.mutable_data(), static_cast<std::size_t>(draws)};
