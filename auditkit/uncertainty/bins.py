@@ -59,10 +59,12 @@ class Cells:
 
     @property
     def mean_prediction(self) -> Floats:
+        """Weighted mean of p in each cell."""
         return self.prediction / self.weight
 
     @property
     def mean_outcome(self) -> Floats:
+        """Weighted mean of y in each cell."""
         return self.outcome / self.weight
 
     def gaps(self, outcome: Floats | None = None) -> Floats:
