@@ -184,3 +184,29 @@ def test_projected_steps_at_edge_sizes(n, d, dtype):
             for step in (slopes, slopes[:0]):
                 moved = core.projected_step(X, start, step, radius, length, free, 0.0, 1.0, norm, 3)
                 assert (core.move_norms(moved, start, norm) <= radius).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [0, 1, 4, 4097, 300_000])
+def test_bins_of_predictions_at_edge_sizes(dtype, n):
+    p = np.linspace(0, 1, n).astype(dtype)
+    y = (np.arange(n) % 2).astype(np.uint8)
+    none = np.empty(0)
+    assert core.first_bad_probability(p, 1e-6) == (-1, False)
+    assert core.outcome_codes(y.astype(np.int64))[1] == -1
+    for bins, lows in ((1, none), (15, none), (3, np.array([0.2, 0.7]))):
+        for n_threads in (1, 3):
+            assert core.bin_sums(p, y, none, bins, lows, n_threads)[0].sum() == n
+            assert core.bin_sums(p, y, np.ones(n), bins, lows, n_threads)[0].sum() == n
+        few = np.ascontiguousarray(p[:500])
+        laws = core.outcome_laws(few, bins, lows, np.ones(bins, dtype=bool))
+        assert sum(pmf.sum() for _, pmf in laws) == pytest.approx(bins)
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_predictions_that_are_refused_above_do_no_harm_below(n_threads):
+    p, y, none = np.array([np.nan, np.inf, -np.inf, -1.0, 2.0]), np.zeros(5, dtype=np.uint8), np.empty(0)
+    assert core.bin_sums(p, y, none, 4, none, n_threads)[0].sum() == 5
+    assert core.bin_sums(p, y, none, 2, np.array([0.5]), n_threads)[0].sum() == 5
+    table = np.array([[np.nan, 2.0], [0.0, 0.0], [0.5, 0.5]])
+    assert core.draw_labels(table, 5, 1, 3, n_threads).sum() == 9

@@ -100,8 +100,8 @@ def read_multiclass(
     array = as_numbers(P, names[0])
     if array.ndim != 2 or array.shape[0] == 0 or array.shape[1] < 2:
         refuse(names[0], "rows of two columns or more", f"of shape {array.shape}", id="AK-UN-001")
-    table = np.ascontiguousarray(array)
-    flat = _in_unit_interval(table.reshape(-1), names[0], columns=table.shape[1])
+    table: NDArray[Any] = np.ascontiguousarray(array)
+    flat = _in_unit_interval(table.reshape(-1), names[0], columns=array.shape[1])
     table = flat.reshape(table.shape)
     sums = table.sum(axis=1, dtype=np.float64)
     bad = np.flatnonzero(np.abs(sums - 1) > SUM_SLACK)
@@ -114,8 +114,8 @@ def read_multiclass(
             id="AK-UN-003",
             hint=hint,
         )
-    codes = read_labels(labels, table.shape[0], table.shape[1], names[1])
-    return Multiclass(table, codes, read_weights(weights, table.shape[0]))
+    n, k = array.shape
+    return Multiclass(table, read_labels(labels, n, k, names[1]), read_weights(weights, n))
 
 
 def read_predictions(
@@ -166,7 +166,7 @@ def read_outcomes(y: Any, n: int, what: str = "y") -> NDArray[np.uint8]:
     codes: NDArray[np.uint8]
     if array.dtype.kind == "b":
         return np.ascontiguousarray(array).view(np.uint8)
-    if array.dtype != np.uint8 and array.dtype != np.int64:
+    if array.dtype not in (np.uint8, np.int64):
         codes = (array == 1).astype(np.uint8)
         bad = np.flatnonzero((array != 0) & (array != 1))
         place = int(bad[0]) if bad.size else -1

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "auditkit/parallel.hpp"
+#include "auditkit/philox.hpp"
 
 namespace auditkit {
 namespace {
@@ -20,9 +21,21 @@ void add(BinSums& to, const BinSums& part) {
   to.squares += part.squares;
 }
 
-std::size_t bin_of(double p, double bins, std::size_t last) {
-  return std::min(static_cast<std::size_t>(p * bins), last);
-}
+/// Any number has a bin, NaN the first: what must not be there is refused before, and here it only must do no harm.
+struct EqualWidth {
+  double count, last;
+  explicit EqualWidth(std::size_t bins) : count(static_cast<double>(bins)), last(count - 1) {}
+  std::size_t operator()(double p) const {
+    return static_cast<std::size_t>(static_cast<std::int32_t>(std::min(std::max(0.0, p * count), last)));
+  }
+};
+
+struct GivenEdges {
+  std::span<const double> lows;
+  std::size_t operator()(double p) const {
+    return static_cast<std::size_t>(std::ranges::upper_bound(lows, p) - lows.begin());
+  }
+};
 
 /// Powers of p are enough without weights: rows and outcomes are whole numbers, so one double holds both exactly.
 struct Moments {
@@ -31,24 +44,26 @@ struct Moments {
 
 constexpr double kOutcome = 0x1p26;  // rows of a chunk stay below it
 
-template <class T>
-void sum_plain(std::span<const T> p, const std::uint8_t* y, std::size_t bins, BinSums* sums) {
-  // Neighbouring rows often share a bin: four histograms keep an addition from waiting for the one before it.
-  constexpr std::size_t lanes = 4;
+template <class T, class BinOf>
+void sum_plain(std::span<const T> p, const std::uint8_t* y, const BinOf& bin_of, std::size_t bins, BinSums* sums) {
+  // Neighbouring rows often share a bin: four histograms keep an addition from waiting for the one before it. Bins are
+  // found a block ahead, a loop of its own that the compiler turns into vector code.
+  constexpr std::size_t lanes = 4, block = 512;
   std::vector<Moments> table(bins * lanes);
-  const double width = static_cast<double>(bins);
-  const auto add_row = [&](std::size_t row, std::size_t lane) {
-    const double value = static_cast<double>(p[row]), square = value * value;
-    Moments& cell = table[bin_of(value, width, bins - 1) * lanes + lane];
-    cell.counts += 1.0 + kOutcome * y[row];
-    cell.first += value;
-    cell.second += square;
-    cell.third += square * value;
-  };
-  std::size_t row = 0;
-  for (; row + lanes <= p.size(); row += lanes)
-    for (std::size_t lane = 0; lane < lanes; ++lane) add_row(row + lane, lane);
-  for (; row < p.size(); ++row) add_row(row, 0);
+  std::uint32_t cells[block];
+  for (std::size_t begin = 0; begin < p.size(); begin += block) {
+    const std::size_t size = std::min(block, p.size() - begin);
+    const T* values = p.data() + begin;
+    for (std::size_t i = 0; i < size; ++i) cells[i] = static_cast<std::uint32_t>(bin_of(values[i]) * lanes);
+    for (std::size_t i = 0; i < size; ++i) {
+      const double value = static_cast<double>(values[i]), square = value * value;
+      Moments& cell = table[cells[i] + i % lanes];
+      cell.counts += 1.0 + kOutcome * y[begin + i];
+      cell.first += value;
+      cell.second += square;
+      cell.third += square * value;
+    }
+  }
   for (std::size_t b = 0; b < bins; ++b) {
     for (std::size_t lane = 0; lane < lanes; ++lane) {
       const Moments& cell = table[b * lanes + lane];
@@ -59,15 +74,61 @@ void sum_plain(std::span<const T> p, const std::uint8_t* y, std::size_t bins, Bi
   }
 }
 
-template <class T>
-void sum_weighted(std::span<const T> p, const std::uint8_t* y, const double* w, std::size_t bins, BinSums* sums) {
+template <class T, class BinOf>
+void sum_weighted(std::span<const T> p, const std::uint8_t* y, const double* w, const BinOf& bin_of, BinSums* sums) {
   for (std::size_t row = 0; row < p.size(); ++row) {
     const double value = static_cast<double>(p[row]), weight = w[row];
     const double spread = weight * weight * value * (1 - value);
-    add(sums[bin_of(value, static_cast<double>(bins), bins - 1)],
-        {1, weight, weight * value, y[row] != 0 ? weight : 0.0, spread, spread * weight * (1 - 2 * value),
-         weight * weight});
+    add(sums[bin_of(value)], {1, weight, weight * value, y[row] != 0 ? weight : 0.0, spread,
+                              spread * weight * (1 - 2 * value), weight * weight});
   }
+}
+
+template <class T, class BinOf>
+std::vector<BinSums> sum_rows(std::span<const T> p, std::span<const std::uint8_t> y, std::span<const double> weights,
+                              const BinOf& bin_of, std::size_t bins, unsigned n_threads) {
+  // A chunk's table of many bins must not cost more than its rows.
+  const std::size_t chunk = std::min(std::max(kChunk, 4 * bins), std::size_t{1} << 25);
+  const std::size_t chunks = (p.size() + chunk - 1) / chunk;
+  std::vector<BinSums> parts(chunks * bins);
+  parallel_for(chunks, 1, n_threads, [&](std::size_t from, std::size_t to) {
+    for (std::size_t c = from; c < to; ++c) {
+      const std::size_t begin = c * chunk, size = std::min(chunk, p.size() - begin);
+      BinSums* sums = parts.data() + c * bins;
+      if (weights.empty()) sum_plain(p.subspan(begin, size), y.data() + begin, bin_of, bins, sums);
+      else sum_weighted(p.subspan(begin, size), y.data() + begin, weights.data() + begin, bin_of, sums);
+    }
+  });
+  std::vector<BinSums> sums(bins);
+  for (std::size_t c = 0; c < chunks; ++c)
+    for (std::size_t b = 0; b < bins; ++b) add(sums[b], parts[c * bins + b]);
+  return sums;
+}
+
+/// The law with one more row. Ends that hold less than 1e-22 are dropped: 1e9 rows together lose less than 1e-12.
+void add_row_to(OutcomeLaw& law, double p) {
+  constexpr double negligible = 1e-22;
+  auto& values = law.probability;
+  values.push_back(0);
+  for (std::size_t i = values.size() - 1; i > 0; --i) values[i] = values[i] * (1 - p) + values[i - 1] * p;
+  values[0] *= 1 - p;
+  while (values.size() > 1 && values.back() < negligible) values.pop_back();
+  std::size_t drop = 0;
+  while (drop + 1 < values.size() && values[drop] < negligible) ++drop;
+  values.erase(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(drop));
+  law.first += drop;
+}
+
+template <class T, class BinOf>
+std::vector<OutcomeLaw> add_rows(std::span<const T> p, const BinOf& bin_of, std::span<const bool> wanted) {
+  std::vector<OutcomeLaw> laws(wanted.size());
+  for (std::size_t b = 0; b < wanted.size(); ++b)
+    if (wanted[b]) laws[b].probability.assign(1, 1.0);
+  for (const T value : p) {
+    const std::size_t b = bin_of(static_cast<double>(value));
+    if (wanted[b]) add_row_to(laws[b], static_cast<double>(value));
+  }
+  return laws;
 }
 
 }  // namespace
@@ -117,24 +178,47 @@ std::int64_t outcome_codes(std::span<const T> y, std::span<std::uint8_t> codes) 
 
 template <class T>
 std::vector<BinSums> bin_sums(std::span<const T> p, std::span<const std::uint8_t> y, std::span<const double> weights,
-                              std::size_t bins, unsigned n_threads) {
-  // A chunk's table of many bins must not cost more than its rows.
-  const std::size_t grain = std::max(kChunk, 4 * bins);
-  const std::size_t chunk = std::min(grain, std::size_t{1} << 25);
-  const std::size_t chunks = (p.size() + chunk - 1) / chunk;
-  std::vector<BinSums> parts(chunks * bins);
-  parallel_for(chunks, 1, n_threads, [&](std::size_t from, std::size_t to) {
-    for (std::size_t c = from; c < to; ++c) {
-      const std::size_t begin = c * chunk, size = std::min(chunk, p.size() - begin);
-      if (weights.empty()) sum_plain(p.subspan(begin, size), y.data() + begin, bins, parts.data() + c * bins);
-      else
-        sum_weighted(p.subspan(begin, size), y.data() + begin, weights.data() + begin, bins, parts.data() + c * bins);
+                              const Binning& binning, unsigned n_threads) {
+  if (binning.lows.empty()) {
+    return sum_rows(p, y, weights, EqualWidth{binning.count}, binning.count, n_threads);
+  }
+  return sum_rows(p, y, weights, GivenEdges{binning.lows}, binning.count, n_threads);
+}
+
+template <class T>
+std::vector<OutcomeLaw> outcome_laws(std::span<const T> p, const Binning& binning, std::span<const bool> wanted) {
+  if (binning.lows.empty()) return add_rows(p, EqualWidth{binning.count}, wanted);
+  return add_rows(p, GivenEdges{binning.lows}, wanted);
+}
+
+template <class T>
+void draw_labels(std::span<const T> p, std::size_t classes, std::size_t bins, std::uint64_t seed,
+                 std::size_t replicates, std::span<std::int64_t> counts, unsigned n_threads) {
+  const EqualWidth bin_of{bins};
+  const std::size_t rows = p.size() / classes;
+  parallel_for(replicates, 1, n_threads, [&](std::size_t from, std::size_t to) {
+    for (std::size_t r = from; r < to; ++r) {
+      std::int64_t* own = counts.data() + r * classes * bins;
+      const PhiloxStream stream{seed, r};
+      for (std::size_t i = 0; i < rows; i += 2) {
+        const PhiloxCounter block = philox_block(stream, i / 2);
+        for (std::size_t row = i; row < std::min(i + 2, rows); ++row) {
+          const std::size_t word = 2 * (row - i);
+          const double u = open_unit_double(block.word[word], block.word[word + 1]);
+          const T* q = p.data() + row * classes;
+          double above = 0;
+          std::size_t label = 0, last = 0;  // rounding may leave the sum below u: then the last class that can be
+          for (; label < classes; ++label) {
+            above += static_cast<double>(q[label]);
+            if (q[label] > T{0}) last = label;
+            if (u < above) break;
+          }
+          label = std::min(label, last);
+          ++own[label * bins + bin_of(static_cast<double>(q[label]))];
+        }
+      }
     }
   });
-  std::vector<BinSums> sums(bins);
-  for (std::size_t c = 0; c < chunks; ++c)
-    for (std::size_t b = 0; b < bins; ++b) add(sums[b], parts[c * bins + b]);
-  return sums;
 }
 
 template Probe probe_probabilities<float>(std::span<const float>, double);
@@ -142,8 +226,14 @@ template Probe probe_probabilities<double>(std::span<const double>, double);
 template std::int64_t outcome_codes<std::uint8_t>(std::span<const std::uint8_t>, std::span<std::uint8_t>);
 template std::int64_t outcome_codes<std::int64_t>(std::span<const std::int64_t>, std::span<std::uint8_t>);
 template std::vector<BinSums> bin_sums<float>(std::span<const float>, std::span<const std::uint8_t>,
-                                              std::span<const double>, std::size_t, unsigned);
+                                              std::span<const double>, const Binning&, unsigned);
+template std::vector<OutcomeLaw> outcome_laws<float>(std::span<const float>, const Binning&, std::span<const bool>);
+template void draw_labels<float>(std::span<const float>, std::size_t, std::size_t, std::uint64_t, std::size_t,
+                                 std::span<std::int64_t>, unsigned);
 template std::vector<BinSums> bin_sums<double>(std::span<const double>, std::span<const std::uint8_t>,
-                                               std::span<const double>, std::size_t, unsigned);
+                                               std::span<const double>, const Binning&, unsigned);
+template std::vector<OutcomeLaw> outcome_laws<double>(std::span<const double>, const Binning&, std::span<const bool>);
+template void draw_labels<double>(std::span<const double>, std::size_t, std::size_t, std::uint64_t, std::size_t,
+                                  std::span<std::int64_t>, unsigned);
 
 }  // namespace auditkit

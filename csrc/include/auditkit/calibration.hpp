@@ -32,10 +32,36 @@ Probe probe_probabilities(std::span<const T> p, double slack);
 template <class T>
 std::int64_t outcome_codes(std::span<const T> y, std::span<std::uint8_t> codes);
 
-/// Equal-width bins, b = min(floor(p * bins), bins - 1) in double precision. `weights` is empty or has one value a row.
-/// Rows are summed in fixed chunks, so the sums are the same for every thread count.
+/// How predictions fall into bins: b = min(floor(p * count), count - 1) in double precision, or, where `lows` holds the
+/// lower edges of the bins after the first, the last bin whose lower edge is at most p.
+struct Binning {
+  std::size_t count;
+  std::span<const double> lows;
+};
+
+/// `weights` is empty or has one value a row. Rows are summed in fixed chunks, so the sums are the same for every
+/// thread count.
 template <class T>
 std::vector<BinSums> bin_sums(std::span<const T> p, std::span<const std::uint8_t> y, std::span<const double> weights,
-                              std::size_t bins, unsigned n_threads);
+                              const Binning& binning, unsigned n_threads);
+
+/// The law of the number of outcomes 1 in a bin if each row is 1 with its own probability p (Poisson binomial).
+struct OutcomeLaw {
+  std::size_t first = 0;            ///< the count that `probability[0]` belongs to
+  std::vector<double> probability;  ///< of first, first + 1, ...; together at least 1 - 1e-12
+};
+
+/// The laws of the bins marked in `wanted`, by adding one row after the other. Cost: rows of these bins times the width
+/// of their laws, about 18 standard deviations.
+template <class T>
+std::vector<OutcomeLaw> outcome_laws(std::span<const T> p, const Binning& binning, std::span<const bool> wanted);
+
+/// Outcomes by class and bin when each row draws its label from its own probabilities, once a replicate.
+///
+/// `p` has `classes` columns a row. Replicate r uses the random numbers (seed, r). Sums to `counts`, shape
+/// (replicates, classes, bins): how many rows of bin b of class k drew the label k.
+template <class T>
+void draw_labels(std::span<const T> p, std::size_t classes, std::size_t bins, std::uint64_t seed,
+                 std::size_t replicates, std::span<std::int64_t> counts, unsigned n_threads);
 
 }  // namespace auditkit
