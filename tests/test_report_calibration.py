@@ -24,6 +24,7 @@ from calibration_results import (
 
 from auditkit.errors import InputError
 from auditkit.report import render_card, render_html, render_markdown, render_text
+from auditkit.report.calibration import KINDS
 from auditkit.uncertainty.conditions import judged, parse_conditions
 
 AUDIT, COVERAGE = calibration_audit_by_hand(), coverage_audit_by_hand()
@@ -249,3 +250,47 @@ def test_fields_of_the_wrong_kind_are_refused_by_name(path: str, value: Any, kin
         render_html(result)
     assert caught.value.id == "AK-RP-001"
     assert path.split(".", maxsplit=1)[0] in str(caught.value)
+
+
+SINGLE = {
+    "calibration-error": (
+        AUDIT.errors["calibration_error"],
+        "the calibration error lies in [0.0512, 0.13]",
+        2,
+    ),
+    "coverage-result": (coverage_by_hand(), "Less is covered than promised: 168 of 200", 1),
+    "test": (
+        AUDIT.tests["kuiper"],
+        "P = 0.02: Kuiper type, no bins, the chance of as much if the model is",
+        0,
+    ),
+    "score": (
+        AUDIT.scores["brier"],
+        "Mean Brier score 0.41, [0.399, 0.42] with 95% approximate confidence",
+        0,
+    ),
+    "reliability": (AUDIT.reliability, "Predictions and outcomes of 1,000 rows in 15 bins", 1),
+    "decomposition": (
+        AUDIT.decompositions["brier"],
+        "Of a mean Brier score of 0.19, 0.02 is miscalibration",
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SINGLE)
+def test_single_answers_have_reports_of_their_own(kind: str) -> None:
+    answer, sentence, pictures = SINGLE[kind]
+    result = plain(answer)
+    assert result["kind"] == kind
+    page = render_html(result)
+    assert sentence in words_of(page)
+    assert len(re.findall("<figure", page)) == pictures
+    assert sentence in words_of(render_card(result))
+    assert sentence in " ".join(render_text(result).split())
+    assert sentence in render_markdown(result).replace("\\", "")
+    assert "epsilon" not in words_of(page)
+
+
+def test_all_kinds_are_tested() -> None:
+    assert {*RESULTS, *SINGLE} == set(KINDS)

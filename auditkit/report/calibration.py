@@ -1,15 +1,18 @@
-"""Audits of calibration and coverage: the fields of the results, checked."""
+"""Audits of calibration and coverage, and the single answers in them: the fields of the results, checked."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from auditkit.report.fields import Fields, refusal, thin
 
-KINDS = ("calibration", "coverage")
+KINDS = (
+    *("calibration", "coverage", "calibration-error", "coverage-result"),
+    *("test", "score", "reliability", "decomposition"),
+)
 LARGEST_COUNT = 10**18
 BINS = 200
 
@@ -171,11 +174,14 @@ class Calibration:
 
 def read_calibration(top: Fields) -> Calibration:
     """Take the fields of an audit of calibration or of coverage apart."""
+    kind = top.text("kind") or ""
+    if kind not in ("calibration", "coverage"):
+        return _read_single(top, kind)
     alpha, figures = top.number("alpha", 0, 1), top.mapping("figures")
     accuracy, coverage = top.mapping("accuracy"), top.mapping("coverage")
     diagram, sharpness = top.mapping("reliability"), top.mapping("sharpness")
     return Calibration(
-        kind=top.text("kind") or "",
+        kind=kind,
         about=top.text("about") or "",
         level=None if alpha is None else 1 - alpha,
         n=_count(top, "n"),
@@ -194,6 +200,42 @@ def read_calibration(top: Fields) -> Calibration:
         quantiles=_columns(figures, "quantile_calibration", ("level", "observed")),
         risks=_columns(figures, "risk_coverage", ("coverage", "risk")),
     )
+
+
+def _read_single(top: Fields, kind: str) -> Calibration:
+    """What one function answers, as an audit that holds nothing else."""
+    empty = Calibration(
+        kind=kind,
+        about="",
+        level=top.number("level", 0, 1),
+        n=_count(top, "n"),
+        n_classes=None,
+        accuracy=None,
+        errors=(),
+        tests=(),
+        scores=(),
+        parts=(),
+        groups=(),
+        diagram=None,
+        coverage=None,
+        sharpness={},
+        pit=None,
+        sizes=None,
+        quantiles=(),
+        risks=(),
+    )
+    if kind == "calibration-error":
+        error = _error(top)
+        diagram = Diagram(error.bins, (), ()) if error.bins else None
+        return replace(empty, errors=(error,), diagram=diagram)
+    readers: dict[str, Callable[[Fields], dict[str, Any]]] = {
+        "coverage-result": lambda fields: {"coverage": _coverage(fields)},
+        "test": lambda fields: {"tests": (_test(fields),)},
+        "score": lambda fields: {"scores": (_score(fields),)},
+        "reliability": lambda fields: {"diagram": _diagram(fields)},
+        "decomposition": lambda fields: {"parts": (_parts(fields),)},
+    }
+    return replace(empty, **readers[kind](top))
 
 
 def _known(fields: Fields, key: str, low: float = -math.inf, high: float = math.inf) -> float:

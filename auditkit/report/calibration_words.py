@@ -76,17 +76,41 @@ def error_words(row: ErrorRow) -> str:
 
 def calibration_sentence(found: Calibration) -> str:
     """The answer in one sentence."""
-    if found.kind == "coverage":
+    if found.kind in ("coverage", "coverage-result"):
         return _coverage_sentence(found.coverage, found.level)
-    error = found.error
-    if error is None:
+    if found.error is not None:
+        return _error_sentence(found.error, found.level)
+    if found.kind == "calibration":
         return "this audit holds no calibration error"
+    return _single_sentence(found)
+
+
+def _single_sentence(found: Calibration) -> str:
+    """What a test, a score, a decomposition or the numbers of a diagram say."""
+    for test in found.tests:
+        of = f" if {test.null}" if test.null else ""
+        return (
+            f"p = {p_text(test.p_value)}: {TEST_WORDS.get(test.name, test.name)}, the chance of as much{of}"
+        )
+    for score in found.scores:
+        name = SCORE_WORDS.get(score.name, score.name.replace("_", " "))
+        ends = _ends(score.lower, score.upper)
+        within = f", {ends} with{_chance(score.level, score.kind).removeprefix(' with')}" if ends else ""
+        return f"mean {name} {nearest_text(score.value)}{within}"
+    for part in found.parts:
+        name = SCORE_WORDS.get(part.score, part.score)
+        return f"of a mean {name} of {nearest_text(part.value)}, {nearest_text(part.miscalibration)} is miscalibration"
+    bins = 0 if found.diagram is None else len(found.diagram.bins)
+    return f"predictions and outcomes of {count_text(found.n or 0)} rows in {count_text(bins)} bins"
+
+
+def _error_sentence(error: ErrorRow, level: float | None) -> str:
     chance = _chance(error.level, error.kind)
     most = (
         "" if error.upper is None else f"the calibration error is at most {upper_text(error.upper)}{chance}"
     )
     p = "" if error.p_value is None else f" (p = {p_text(error.p_value)})"
-    if not _detected(error.p_value, found.level):
+    if not _detected(error.p_value, level):
         said = f"no miscalibration was detected{p}"
         return f"{said}; {most}" if most else said
     if error.lower is not None and error.upper is not None and error.lower > 0:
@@ -123,7 +147,7 @@ def _coverage_sentence(found: Covered | None, level: float | None) -> str:
 
 def calibration_lines(found: Calibration) -> list[str]:
     """Below the title: what else there is to say."""
-    if found.kind == "coverage":
+    if found.kind in ("coverage", "coverage-result"):
         return [] if found.coverage is None else _coverage_lines(found, found.coverage)
     lines = []
     error = found.error

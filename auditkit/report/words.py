@@ -53,6 +53,12 @@ TITLES = {
     "unlearnability": "What did protecting the data buy?",
     "calibration": "Do the probabilities mean what they say?",
     "coverage": "Do the intervals cover as promised?",
+    "calibration-error": "Do the probabilities mean what they say?",
+    "coverage-result": "Do the intervals cover as promised?",
+    "test": "Does the test find a fault?",
+    "score": "How good are the predictions?",
+    "reliability": "Do the probabilities mean what they say?",
+    "decomposition": "What does the score consist of?",
 }
 
 UNITS = {"one-run": "canaries", "independent": "independent units", "post-hoc": "records"}

@@ -13,7 +13,7 @@ from auditkit.results import Condition, Verdict, VerdictStatus
 from auditkit.uncertainty.results import CalibrationAudit, CoverageAudit, Score
 
 Span = tuple[float, float]
-Audit = TypeVar("Audit", CalibrationAudit, CoverageAudit)
+Audit = TypeVar("Audit", bound=CalibrationAudit | CoverageAudit)
 
 
 def parse_conditions(expressions: Sequence[str], *, coverage: bool = False) -> list[ParsedCondition]:
