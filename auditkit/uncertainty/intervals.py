@@ -8,14 +8,15 @@ intervals [l_b, u_b] hold all pi_b (probability at least 1 - alpha / 2):
 * upper end: f is a convex function of the outcomes, so by Jensen the true error is at most E f. Changing one outcome of
   cell b moves f by at most c_b. The differences of the Doob martingale of f are centred two-point variables with
   probabilities (pi, 1 - pi) and range at most c_b, so for every s > 0
-      log E exp(s (E f - f)) <= psi(s) = sum_b N_b max over both signs of K(+-s c_b, pi_b),
-      K(t, pi) = log(1 - pi + pi exp(t)) - t pi,
-  and f >= E f - (psi(s) + log(2 / alpha)) / s with probability at least 1 - alpha / 2 for the s that is best at the
-  true rates. On A, psi at the worst rates of the box bounds it for any s. K is concave in pi with its maximum at
-  1/t - 1/(exp(t) - 1), so the worst rate is that one, moved into the box.
+      log E exp(s (E f - f)) <= psi(s) = sum_b N_b E(s c_b, pi_b),
+  with E(t, .) the concave envelope of the larger of K(t, pi) and K(-t, pi), K(t, pi) = log(1 - pi + pi exp(t)) - t pi.
+  Hence f >= E f - (psi(s) + log(2 / alpha)) / s with probability at least 1 - alpha / 2, for the s that is best at the
+  true rates. On A, psi at the worst rates of the box bounds it for any s. K(t, .) is concave with its maximum at
+  r = 1 / t - 1 / (exp(t) - 1) < 1/2, so E(t, pi) = K(t, min(pi, 1 - pi, r)), largest in the box nearest to 1/2.
 
 The upper end shrinks as 1/sqrt(n) with the spread of the outcomes; simultaneous Clopper-Pearson alone (the largest
 gaps of the box) grows with the number of bins. The smaller of the two is taken: both hold on the same events.
+The proof in full: docs/theory/calibration-interval.md.
 """
 
 from __future__ import annotations
@@ -89,17 +90,16 @@ def _reach(cells: Cells, norm: str, low: Floats, high: Floats, alpha: float) -> 
     # around the best s of a normal law with variance 1/4, over four decades; any s gives a valid bound
     scale = math.sqrt(8 * math.log(1 / alpha) / float(cells.rows @ np.square(moves)))
     s = scale * np.logspace(-1, 3, 161)[:, None]
-    exponent = np.minimum(s * moves, 700)
-    worst = np.maximum(_largest_log_mgf(exponent, low, high), _largest_log_mgf(-exponent, low, high))
-    psi = worst @ cells.rows
-    # beyond the range of exp the bound would no longer be one
-    valid = (s * moves).max(axis=1) <= 700
+    exponent = s * moves
+    nearest = np.clip(0.5, low, high)
+    psi = _envelope(np.minimum(exponent, 700), np.minimum(nearest, 1 - nearest)) @ cells.rows
+    valid = exponent.max(axis=1) <= 700  # beyond the range of exp the bound would no longer be one
     return float(((psi + math.log(1 / alpha)) / s[:, 0])[valid].min())
 
 
-def _largest_log_mgf(t: Floats, low: Floats, high: Floats) -> Floats:
-    """max of log(1 - pi + pi exp(t)) - t pi over pi in [low, high], elementwise."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        best = np.where(np.abs(t) < 1e-4, 0.5 - t / 12, 1 / t - 1 / np.expm1(t))
-    rate = np.clip(best, low, high)
+def _envelope(t: Floats, rate: Floats) -> Floats:
+    """K(t, min(rate, r)) of the text above, elementwise, for t > 0 and rates of at most 1/2."""
+    # the difference of two large numbers at small t: there its series, off by less than t^3 / 720
+    highest = np.where(t < 1e-3, 0.5 - t / 12, 1 / t - 1 / np.expm1(t))
+    rate = np.minimum(rate, highest)
     return np.asarray(np.log1p(rate * np.expm1(t)) - t * rate)

@@ -410,6 +410,21 @@ def neighbours(bench: Bench) -> None:
             bench.report.bar(name, least["auditkit"] / least["sklearn"], limit, unit="x")
 
 
+def calibration(bench: Bench) -> None:
+    """The calibration error of a million rows in 15 bins on one core, against NumPy and other packages."""
+    case = {"n": 10**6, "slope": 1.3, "bins": 15, "threads": 1}
+    name = "calibration error, 1,000,000 rows"
+    with Side("numpy", sys.executable, core=bench.core) as plain:
+        least = _compare_numbers(bench, plain, "binned_error", case, name)
+    bench.report.bar(name, least, 3e-3)
+    bench.report.row(f"{name}, with interval and test", bench.ask("calibration_error", case))
+    for package in ("torchmetrics", "netcal", "relplot"):
+        peer = bench.peer(package)
+        if peer is not None:
+            with peer:
+                _compare_numbers(bench, peer, "binned_error", case, f"{name}, {package}")
+
+
 def startup(bench: Bench) -> None:
     """CPU time of `auditkit --help` over that of bare Python."""
     command = Path(sys.executable).parent / "auditkit"
@@ -450,5 +465,6 @@ BENCHMARKS: dict[str, Callable[[Bench], None]] = {
     "batch-mean": batch_mean,
     "kernel-gradient": kernel_gradient,
     "neighbours": neighbours,
+    "calibration": calibration,
     "startup": startup,
 }

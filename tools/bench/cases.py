@@ -116,3 +116,11 @@ def labelled_rows(case: Case) -> tuple[Any, Any]:
     X = rng.normal(size=(case["n"], case["d"])).astype(np.float32)
     X[:, 0] += 0.5 * y
     return X, y
+
+
+def predictions(case: Case) -> tuple[Any, Any]:
+    """Probabilities, float32, and outcomes, int64, of a model that promises `slope` times the log-odds there are."""
+    rng = np.random.default_rng(case["n"])
+    z = rng.normal(0, 1.5, case["n"])
+    y = (rng.random(case["n"]) < 1 / (1 + np.exp(-z))).astype(np.int64)
+    return (1 / (1 + np.exp(-case["slope"] * z))).astype(np.float32), y

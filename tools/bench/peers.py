@@ -13,9 +13,19 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-PEERS = {"privacy-estimates": "0.1.0.post1", "jax-privacy": "2.0.0", "bayeslap": "0.0.1"}
+PEERS = {
+    "privacy-estimates": "0.1.0.post1",
+    "jax-privacy": "2.0.0",
+    "bayeslap": "0.0.1",
+    "torchmetrics": "1.9.0",
+    "netcal": "1.4.0",
+    "relplot": "1.0.3",
+}
 BESIDE = {
-    "bayeslap": ["torch==2.13.0", "numpy==2.4.6", "scipy==1.17.1", "tqdm==4.70.1"]
+    "bayeslap": ["torch==2.13.0", "numpy==2.4.6", "scipy==1.17.1", "tqdm==4.70.1"],
+    "torchmetrics": ["torch==2.13.0", "numpy==2.4.6"],
+    "netcal": ["torch==2.13.0", "numpy==2.4.6", "scipy==1.17.1"],
+    "relplot": ["numpy==2.4.6", "scipy==1.17.1"],
 }  # what a peer needs but does not pin
 _UNSET = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # settings of one machine that would slow its NumPy
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from cases import labelled_rows
+from cases import labelled_rows, predictions
 
 import auditkit
 
@@ -313,3 +313,27 @@ def tree_length(case: dict[str, Any]) -> Task:
     auditkit.set_num_threads(case["threads"])
     X = labelled_rows(case)[0].astype(case["dtype"])
     return lambda: float(np.sqrt(spanning_tree(X)[1]).sum())
+
+
+def binned_error(case: dict[str, Any]) -> Task:
+    """The plug-in calibration error alone: rows are checked, no interval, no test."""
+    from auditkit.uncertainty._inputs import read_binary
+    from auditkit.uncertainty.bins import cut
+
+    auditkit.set_num_threads(case["threads"])
+    p, y = predictions(case)
+
+    def run() -> float:
+        cells = cut(read_binary(p, y), case["bins"])
+        return float(cells.norm(cells.gaps(), "l1"))
+
+    return run
+
+
+def calibration_error(case: dict[str, Any]) -> Task:
+    """The same with its interval and a consistency test of 999 replicates."""
+    from auditkit.uncertainty import calibration_error
+
+    auditkit.set_num_threads(case["threads"])
+    p, y = predictions(case)
+    return lambda: calibration_error(p, y, bins=case["bins"], seed=1).value
