@@ -158,6 +158,16 @@ def test_the_diagram_draws_every_bin() -> None:
         assert f"(n {one['n']})" in figure
 
 
+def test_many_bins_are_thinned_evenly() -> None:
+    result = copy.deepcopy(RESULTS["calibration"])
+    bins = [result["reliability"]["bins"][0] | {"n": index} for index in range(1000)]
+    result["reliability"]["bins"] = bins
+    figure = re.findall(r"<figure.*?</figure>", render_html(result), re.DOTALL)[0]
+    assert figure.count("<circle") == 201
+    assert ">0</td>" in figure
+    assert ">999</td>" in figure
+
+
 def test_conditions_stand_in_every_report() -> None:
     audit = judged(AUDIT, parse_conditions(["calibration_error > 0.05", "brier < 0.405"]))
     result = plain(audit)

@@ -274,7 +274,10 @@ def _bin(item: Fields) -> BinRow:
 
 
 def _bins(fields: Fields) -> tuple[BinRow, ...]:
-    return tuple(_bin(item) for item in fields.items("bins")[:BINS])
+    """All bins, or `BINS` of them evenly spread: more could not be told apart in a picture."""
+    items = fields.items("bins")
+    kept = thin(tuple(float(index) for index in range(len(items))), limit=BINS)[0]
+    return tuple(_bin(items[int(index)]) for index in kept)
 
 
 def _error(item: Fields) -> ErrorRow:

@@ -44,7 +44,7 @@ _LANES = 24
 _DIAGRAM_WORDS = (
     "Where dots lie on the dashed line, predictions mean what they say: below it they promise too much, above it too "
     "little. Thick lines are intervals of each bin alone, thin lines hold for all bins at once. Grey is where the rate "
-    "of a bin would fall if its predictions were right."
+    "of a bin would usually fall if its predictions were right."
 )
 _ERROR_WORDS = (
     "A measured error is positive for perfect predictions too. Grey reaches from 0 to what perfect predictions stay "
@@ -216,7 +216,7 @@ def _diagram_block(found: Calibration) -> Markup:
             interval_text(one.joint_lower, one.joint_upper),
             interval_text(one.null_lower, one.null_upper),
         )
-        for one in found.diagram.bins[:60]
+        for one in found.diagram.bins
     ]
     heads = ("Bin", "Rows", "Predicted", "Observed", "Interval", "All bins at once", "If right")
     picture = reliability_chart(found.diagram, found.about)
