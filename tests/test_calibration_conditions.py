@@ -116,8 +116,12 @@ def test_the_sentence_holds_the_numbers_and_no_more_than_they_say() -> None:
     assert "miscalibration was detected" in words
     calm = replace(AUDIT.errors["calibration_error"], p_value=0.4)
     assert "no proof of calibration" in said(replace(AUDIT, errors={"calibration_error": calm}))
-    assert "less than promised: 168 of 200" in said(COVERAGE)
-    much = coverage_by_hand(p_under=0.9, p_value=0.01)
+    assert "less than promised: 168 of 200" in said(
+        replace(COVERAGE, coverage=coverage_by_hand(conformal=None))
+    )
+    assert "less than valid split conformal sets give: 168 of 200" in said(COVERAGE)
+    assert "p = 0.021 of too little" in said(COVERAGE)
+    much = coverage_by_hand(p_under=0.9, p_value=0.01, conformal=None)
     assert "more than promised" in said(replace(COVERAGE, coverage=much))
-    calm_coverage = coverage_by_hand(p_under=0.4, p_value=0.8)
+    calm_coverage = coverage_by_hand(p_under=0.4, p_value=0.8, conformal=None)
     assert "not shown to differ" in said(replace(COVERAGE, coverage=calm_coverage))

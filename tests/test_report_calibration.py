@@ -126,17 +126,53 @@ def test_the_answer_says_what_was_shown(fields: dict[str, Any], sentence: str, m
     ],
 )
 def test_coverage_is_told_against_its_promise(fields: dict[str, Any], sentence: str) -> None:
-    result = plain(replace(COVERAGE, coverage=coverage_by_hand(**fields)))
+    held = coverage_by_hand(conformal=None, **fields)
+    result = plain(replace(COVERAGE, coverage=held))
     assert sentence in words_of(render_html(result))
     assert sentence in " ".join(render_text(result).split())
     assert "[78.1%, 88.8%]" in words_of(render_html(result))  # outward: 0.7817 and 0.8879
+    said = judged(replace(COVERAGE, coverage=held), []).verdict
+    assert said is not None
+    same = (
+        sentence.lower().split(":")[0].replace("less is covered", "less").replace("more is covered", "more")
+    )
+    assert same.replace("coverage was ", "") in said.sentence
 
 
-def test_what_valid_conformal_sets_do_is_not_the_promise() -> None:
-    words = words_of(render_html(RESULTS["coverage"]))
-    assert "between 86.6% and 93.2% in nine of ten calibrations; p = 0.021" in words
-    without = plain(replace(COVERAGE, coverage=coverage_by_hand(conformal=None)))
-    assert "conformal" not in words_of(render_html(without)).split("Grey is")[0]
+@pytest.mark.parametrize(
+    ("p_under", "p_value", "sentence"),
+    [
+        (0.021, 0.04, "Less is covered than valid split conformal sets would cover: 168 of 200"),
+        (0.97, 0.04, "More is covered than valid split conformal sets would cover"),
+        (0.14, 0.3, "Coverage was not shown to differ from what valid split conformal sets cover"),
+    ],
+)
+def test_conformal_sets_are_judged_by_the_law_of_their_coverage(
+    p_under: float, p_value: float, sentence: str
+) -> None:
+    """Specification, section 6: that claim is tested with the beta-binomial; here the binomial always rejects."""
+    held = coverage_by_hand()
+    assert held.conformal is not None
+    changed = replace(held, conformal={**held.conformal, "p_under": p_under, "p_value": p_value})
+    result = plain(replace(COVERAGE, coverage=changed))
+    assert sentence in words_of(render_html(result))
+    assert sentence in " ".join(render_text(result).split())
+    assert f"between 86.6% and 93.2% in nine of ten calibrations; p = {p_under}" in words_of(
+        render_html(result)
+    )
+    assert "p = 0.0054 for so few" in words_of(render_html(result))
+    assert ("less" in sentence.lower()) == (
+        "less than valid" in judged(replace(COVERAGE, coverage=changed), []).verdict.sentence
+    )
+
+
+def test_tests_of_different_hypotheses_are_not_told_as_one() -> None:
+    tests = {"a": AUDIT.tests["kuiper"], "b": replace(AUDIT.tests["minimax"], null="rows are exchangeable")}
+    words = words_of(render_html(plain(replace(AUDIT, tests=tests))))
+    assert "Each p-value is not adjusted for the others." in words
+    assert "is of the hypothesis that the model is calibrated" in words_of(
+        render_html(RESULTS["calibration"])
+    )
 
 
 def test_groups_are_told_after_adjustment_only() -> None:
@@ -268,7 +304,11 @@ SINGLE = {
         "the calibration error lies in [0.0512, 0.13]",
         2,
     ),
-    "coverage-result": (coverage_by_hand(), "Less is covered than promised: 168 of 200", 1),
+    "coverage-result": (
+        coverage_by_hand(),
+        "Less is covered than valid split conformal sets would cover: 168 of 200",
+        1,
+    ),
     "test": (
         AUDIT.tests["kuiper"],
         "P = 0.02: Kuiper type, no bins, the chance of as much if the model is",

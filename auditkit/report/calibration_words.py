@@ -132,17 +132,20 @@ def _detected(p: float | None, level: float | None) -> bool:
 
 
 def _coverage_sentence(found: Covered | None, level: float | None) -> str:
+    """Told of the claim that was made: with a number of calibration rows that of valid conformal sets."""
     if found is None:
         return "this audit holds no coverage"
     counted = f"{count_text(found.covered)} of {count_text(found.n)} rows ({percent_text(found.value)})"
     against = f"against {percent_text(found.target)} promised"
-    if _detected(found.p_under, level):
-        how = "less is covered than promised"
-    elif _detected(found.p_value, level):
-        how = "more is covered than promised"
-    else:
-        return f"coverage was not shown to differ from the promise: {counted} are covered, {against}"
-    return f"{how}: {counted}, {against}"
+    conformal = found.conformal.get("p_under") is not None
+    source = found.conformal if conformal else {"p_under": found.p_under, "p_value": found.p_value}
+    who = "valid split conformal sets would cover" if conformal else "promised"
+    if _detected(source.get("p_under"), level):
+        return f"less is covered than {who}: {counted}, {against}"
+    if _detected(source.get("p_value"), level):
+        return f"more is covered than {who}: {counted}, {against}"
+    what = "what valid split conformal sets cover" if conformal else "the promise"
+    return f"coverage was not shown to differ from {what}: {counted} are covered, {against}"
 
 
 def calibration_lines(found: Calibration) -> list[str]:
@@ -158,8 +161,8 @@ def calibration_lines(found: Calibration) -> list[str]:
     lines += [
         f"The model is {test.direction} ({TEST_WORDS.get(test.name, test.name)}, p = {p_text(test.p_value)})."
         for test in found.tests
-        if test.direction and _detected(test.p_value, found.level)
-    ][:1]
+        if test.name == "spiegelhalter" and test.direction and _detected(test.p_value, found.level)
+    ]
     worse = [row for row in found.groups if _detected(row.holm, found.level)]
     if worse:
         lines.append(f"Miscalibrated after Holm's adjustment: {_listed(worse)}.")
@@ -324,10 +327,9 @@ def _test_table(found: Calibration) -> Table:
         )
         for row in found.tests
     ]
-    null = next((row.null for row in found.tests if row.null), "")
-    intro = (
-        f"Each p-value is of the hypothesis that {null}, and is not adjusted for the others." if null else ""
-    )
+    nulls = {row.null for row in found.tests}
+    of = f"is of the hypothesis that {nulls.pop()}, and " if len(nulls) == 1 and "" not in nulls else ""
+    intro = f"Each p-value {of}is not adjusted for the others."
     return Table("Tests", ("Test", "Statistic", "p-value", "Level", "Direction"), tuple(rows), (1, 2), intro)
 
 

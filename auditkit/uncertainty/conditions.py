@@ -78,16 +78,18 @@ def _coverage_sentence(audit: CoverageAudit) -> str:
     found = audit.coverage
     if found is None:
         return "this audit holds no coverage"
-    if found.p_under <= audit.alpha:
-        how = "less than promised"
-    elif found.p_value <= audit.alpha:
-        how = "more than promised"
-    else:
-        how = "not shown to differ from the promise"
+    p_under, p_value, who, differs = found.p_under, found.p_value, "promised", "the promise"
+    held = found.conformal or {}
+    if held.get("p_under") is not None:  # the promise then is valid sets, whose coverage is itself random
+        p_under, p_value = float(held["p_under"]), float(held["p_value"])
+        who, differs = "valid split conformal sets give", "what valid split conformal sets give"
+    how = f"not shown to differ from {differs}"
+    if min(p_under, p_value) <= audit.alpha:
+        how = f"{'less' if p_under <= audit.alpha else 'more'} than {who}"
     return (
         f"coverage is {how}: {found.covered} of {found.n} rows are covered ({found.value!r}), which puts it in "
         f"[{found.lower!r}, {found.upper!r}] with confidence {found.level:g}, against {found.target!r} "
-        f"(p = {found.p_under!r} of too little coverage, p = {found.p_value!r} of any difference)"
+        f"(p = {p_under!r} of too little coverage, p = {p_value!r} of any difference)"
     )
 
 
@@ -151,7 +153,7 @@ def _coverage(audit: CoverageAudit) -> Span | None:
     return None if audit.coverage is None else _span(audit.coverage.lower, audit.coverage.upper)
 
 
-def _conformal_p(audit: CoverageAudit) -> Span | None:
+def _under_conformal(audit: CoverageAudit) -> Span | None:
     held = {} if audit.coverage is None else audit.coverage.conformal or {}
     return _point(held.get("p_under"))
 
@@ -191,7 +193,7 @@ _COVERAGE: dict[str, Callable[[CoverageAudit], Span | None]] = {
     "coverage_value": _covered("value"),
     "p_value": _covered("p_value"),
     "p_under": _covered("p_under"),
-    "p_under_conformal": _conformal_p,
+    "p_under_conformal": _under_conformal,
     "p_group": _least_holm(found=False),
     "p_found_group": _least_holm(found=True),
     "p_pit_kolmogorov_smirnov": _test("pit_kolmogorov_smirnov"),
