@@ -22,6 +22,7 @@ from auditkit.uncertainty.results import (
 )
 
 SEED = 11
+HOLM = {"consistency": 0.003, "spiegelhalter": 4e-9, "kuiper": 0.04}
 
 
 def interval(k: int, n: int, alpha: float) -> tuple[float, float]:
@@ -113,6 +114,7 @@ def calibration_audit_by_hand(**fields: Any) -> CalibrationAudit:
         "errors": {
             "calibration_error": first,
             "equal_mass": error("calibration_error", value=0.0923, binning="mass"),
+            "l2": error("calibration_error", value=0.11, binning="width", norm="l2", squared=0.0121),
             "smooth_calibration_error": error("smooth_calibration_error", value=0.07, lower=None, upper=None),
             "classwise": error(
                 "classwise_calibration_error",
@@ -137,6 +139,9 @@ def calibration_audit_by_hand(**fields: Any) -> CalibrationAudit:
             calibration_group("south", 600, 0.12, 0.002),
         ),
         "figures": {"risk_coverage": {"coverage": [0.1, 0.5, 1.0], "risk": [0.02, 0.1, 0.27]}},
+        "checks": {
+            "calibration-tests": Check("calibration-tests", "fail", "calibration is rejected", {"holm": HOLM})
+        },
         "warnings": (Note("AK-UN-099", "<script>a warning</script>"),),
     }
     return CalibrationAudit(**(given | fields))

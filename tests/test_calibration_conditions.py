@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from calibration_results import calibration_audit_by_hand, coverage_audit_by_hand, coverage_by_hand
+from calibration_results import calibration_audit_by_hand, coverage_audit_by_hand, coverage_by_hand, error
 
 from auditkit.errors import InputError
 from auditkit.uncertainty.conditions import COVERAGE_NAMES, NAMES, judged, parse_conditions
@@ -44,6 +44,8 @@ def value_of(audit: CalibrationAudit | CoverageAudit, expression: str) -> bool |
         ("accuracy > 0.75", None),
         ("top_label_error > 0", None),  # not part of this audit
         ("p_group < 0.01", True),
+        ("p_adjusted <= 4e-9", True),
+        ("l2_error > 0.05", True),
     ],
 )
 def test_conditions_on_probabilities(expression: str, value: bool | None) -> None:
@@ -74,7 +76,7 @@ def test_conditions_on_coverage(expression: str, value: bool | None) -> None:
 
 @pytest.mark.parametrize("audit", [AUDIT, COVERAGE])
 def test_every_name_is_undecided_where_nothing_is_known(audit: CalibrationAudit | CoverageAudit) -> None:
-    bare = replace(audit, errors={}, tests={}, scores={}, coverage=None, groups=())
+    bare = replace(audit, errors={}, tests={}, scores={}, coverage=None, groups=(), checks={})
     bare = replace(bare, sharpness={}) if isinstance(bare, CoverageAudit) else replace(bare, accuracy=None)
     for name in COVERAGE_NAMES if isinstance(audit, CoverageAudit) else NAMES:
         assert value_of(bare, f"{name} > 0.5") is None, name
@@ -111,11 +113,13 @@ def test_the_sentence_holds_the_numbers_and_no_more_than_they_say() -> None:
         return verdict.sentence
 
     words = said(AUDIT)
-    for number in ("0.0912345", "[0.05123, 0.13]", "0.95", "0.0254", "p = 0.001"):
+    for number in ("0.0912345", "[0.05123, 0.13]", "0.95", "0.0254", "p = 4e-09, the least of 3 tests"):
         assert number in words
     assert "miscalibration was detected" in words
-    calm = replace(AUDIT.errors["calibration_error"], p_value=0.4)
-    assert "no proof of calibration" in said(replace(AUDIT, errors={"calibration_error": calm}))
+    calm = replace(AUDIT, errors={"calibration_error": error("calibration_error", p_value=0.4, lower=0.0)})
+    assert "miscalibration was detected" in said(calm)  # by another test
+    assert "p = 0.4)" in said(replace(calm, checks={}))
+    assert "no proof of calibration" in said(replace(calm, checks={}))
     assert "less than promised: 168 of 200" in said(
         replace(COVERAGE, coverage=coverage_by_hand(conformal=None))
     )

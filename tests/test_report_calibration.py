@@ -111,10 +111,39 @@ def test_an_error_stands_beside_what_perfect_predictions_measure() -> None:
     ],
 )
 def test_the_answer_says_what_was_shown(fields: dict[str, Any], sentence: str, more: str) -> None:
-    audit = replace(AUDIT, errors={"calibration_error": error("calibration_error", **fields)})
+    audit = replace(AUDIT, errors={"calibration_error": error("calibration_error", **fields)}, checks={})
     for shown in (words_of(render_html(plain(audit))), " ".join(render_text(plain(audit)).split())):
         assert re.search(sentence, shown)
         assert more in shown
+
+
+def test_all_tests_together_decide_where_the_interval_does_not() -> None:
+    """The first test alone would say another thing than the check below it."""
+    for first, holm, sentence in (
+        (
+            0.4,
+            {"consistency": 0.8, "kuiper": 0.002},
+            "Miscalibration was detected (least p of 2 tests after Holm's",
+        ),
+        (
+            0.04,
+            {"consistency": 0.16, "kuiper": 0.9},
+            "No miscalibration was detected (least p of 2 tests after",
+        ),
+    ):
+        check = replace(AUDIT.checks["calibration-tests"], details={"holm": holm})
+        errors = {"calibration_error": error("calibration_error", lower=0.0, p_value=first)}
+        audit = replace(AUDIT, errors=errors, checks={"calibration-tests": check})
+        assert sentence in words_of(render_html(plain(audit)))
+        assert ("no proof" in words_of(render_html(plain(audit))).split("What stands")[0]) == (
+            "No " in sentence
+        )
+
+
+def test_norms_are_named() -> None:
+    assert "calibration error, bins of equal width, root mean square, debiased" in words_of(
+        render_html(RESULTS["calibration"])
+    )
 
 
 @pytest.mark.parametrize(
@@ -261,6 +290,7 @@ def test_points_may_stand_as_rows_or_as_columns() -> None:
         ("errors", {}, "calibration"),
         ("errors.0.value", None, "calibration"),
         ("errors.0.value", "inf", "calibration"),
+        ("checks.0.details.holm.kuiper", 7, "calibration"),
         ("errors.0.p_value", 1.2, "calibration"),
         ("errors.0.bins.0.n", -1, "calibration"),
         ("reliability", [], "calibration"),

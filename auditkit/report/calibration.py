@@ -48,6 +48,8 @@ class ErrorRow:
     null_value: float | None
     null_upper: float | None
     binning: str
+    norm: str
+    debiased: bool
     bins: tuple[BinRow, ...]
     worst: str
     parts: tuple[tuple[str, int | None, float], ...]
@@ -162,6 +164,8 @@ class Calibration:
     sizes: Histogram | None
     quantiles: tuple[tuple[float, ...], ...]
     risks: tuple[tuple[float, ...], ...]
+    adjusted: tuple[float, int] | None = None
+    """The least p-value of all tests after Holm's adjustment, and how many they are."""
 
     @property
     def error(self) -> ErrorRow | None:
@@ -199,6 +203,7 @@ def read_calibration(top: Fields) -> Calibration:
         sizes=_histogram(figures.mapping("sizes")),
         quantiles=_columns(figures, "quantile_calibration", ("level", "observed")),
         risks=_columns(figures, "risk_coverage", ("coverage", "risk")),
+        adjusted=_adjusted(top),
     )
 
 
@@ -236,6 +241,15 @@ def _read_single(top: Fields, kind: str) -> Calibration:
         "decomposition": lambda fields: {"parts": (_parts(fields),)},
     }
     return replace(empty, **readers[kind](top))
+
+
+def _adjusted(top: Fields) -> tuple[float, int] | None:
+    for item in top.items("checks"):
+        if item.text("id") == "calibration-tests":
+            held = item.mapping("details").mapping("holm")
+            found = [_known(held, str(name), 0, 1) for name in held.values]
+            return (min(found), len(found)) if found else None
+    return None
 
 
 def _known(fields: Fields, key: str, low: float = -math.inf, high: float = math.inf) -> float:
@@ -293,6 +307,8 @@ def _error(item: Fields) -> ErrorRow:
         null_value=item.number("null_value"),
         null_upper=item.number("null_upper"),
         binning=item.label("binning"),
+        norm=item.label("norm"),
+        debiased=item.number("squared") is not None,
         bins=_bins(item),
         worst=_name(worst.values.get("label")),
         parts=tuple(

@@ -25,6 +25,7 @@ ERROR_WORDS = {
     "smooth_calibration_error": "smooth calibration error",
 }
 BINNING_WORDS = {"width": "bins of equal width", "mass": "bins of equal mass"}
+NORM_WORDS = {"l2": "root mean square", "max": "largest bin"}
 TEST_WORDS = {
     "spiegelhalter": "Spiegelhalter, two-sided",
     "kolmogorov_smirnov": "Kolmogorov-Smirnov type, no bins",
@@ -67,8 +68,13 @@ def p_text(value: float) -> str:
 def error_words(row: ErrorRow) -> str:
     """What an error is of."""
     name = ERROR_WORDS.get(row.name, row.name or "an unnamed error")
-    bins = BINNING_WORDS.get(row.binning, row.binning)
-    return f"{name}, {bins}" if bins else name
+    parts = [BINNING_WORDS.get(row.binning, row.binning), "" if row.norm in ("", "l1") else _norm_words(row)]
+    return ", ".join([name, *(part for part in parts if part)])
+
+
+def _norm_words(row: ErrorRow) -> str:
+    name = NORM_WORDS.get(row.norm, row.norm)
+    return f"{name}, debiased" if row.debiased else name
 
 
 # -- sentences
@@ -79,7 +85,7 @@ def calibration_sentence(found: Calibration) -> str:
     if found.kind in ("coverage", "coverage-result"):
         return _coverage_sentence(found.coverage, found.level)
     if found.error is not None:
-        return _error_sentence(found.error, found.level)
+        return _error_sentence(found.error, found)
     if found.kind == "calibration":
         return "this audit holds no calibration error"
     return _single_sentence(found)
@@ -104,20 +110,28 @@ def _single_sentence(found: Calibration) -> str:
     return f"predictions and outcomes of {count_text(found.n or 0)} rows in {count_text(bins)} bins"
 
 
-def _error_sentence(error: ErrorRow, level: float | None) -> str:
+def _error_sentence(error: ErrorRow, found: Calibration) -> str:
+    """An interval that leaves 0 out shows miscalibration by itself; else all tests together decide."""
     chance = _chance(error.level, error.kind)
     most = (
         "" if error.upper is None else f"the calibration error is at most {upper_text(error.upper)}{chance}"
     )
-    p = "" if error.p_value is None else f" (p = {p_text(error.p_value)})"
-    if not _detected(error.p_value, level):
-        said = f"no miscalibration was detected{p}"
-        return f"{said}; {most}" if most else said
     if error.lower is not None and error.upper is not None and error.lower > 0:
         ends = interval_text(error.lower, error.upper)
         return f"the probabilities are miscalibrated: the calibration error lies in {ends}{chance}"
-    said = f"miscalibration was detected{p}"
+    least, p = error.p_value, "" if error.p_value is None else f" (p = {p_text(error.p_value)})"
+    if found.adjusted is not None:
+        least, tests = found.adjusted
+        p = f" (least p of {count_text(tests)} tests after Holm's adjustment: {p_text(least)})"
+    no = "" if _shown(error, found) else "no "
+    said = f"{no}miscalibration was detected{p}"
     return f"{said}; {most}" if most else said
+
+
+def _shown(error: ErrorRow, found: Calibration) -> bool:
+    """Whether the answer is that miscalibration was shown."""
+    least = error.p_value if found.adjusted is None else found.adjusted[0]
+    return (error.lower is not None and error.lower > 0) or _detected(least, found.level)
 
 
 def _chance(level: float | None, kind: str) -> str:
@@ -156,7 +170,7 @@ def calibration_lines(found: Calibration) -> list[str]:
     error = found.error
     if error is not None:
         lines.append(_null_line(error, found.level))
-        if not _detected(error.p_value, found.level):
+        if not _shown(error, found):
             lines.append("That nothing was detected is no proof of calibration.")
     lines += [
         f"The model is {test.direction} ({TEST_WORDS.get(test.name, test.name)}, p = {p_text(test.p_value)})."

@@ -58,11 +58,11 @@ def _calibration_sentence(audit: CalibrationAudit) -> str:
     error = audit.errors.get("calibration_error")
     if error is None:
         return "this audit holds no calibration error"
-    detected = (
-        "was detected"
-        if error.p_value <= audit.alpha
-        else "was not detected, which is no proof of calibration"
-    )
+    least, of = error.p_value, ""
+    if _holm(audit):
+        least, of = min(_holm(audit)), f", the least of {len(_holm(audit))} tests after Holm's adjustment"
+    shown = least <= audit.alpha or (error.lower is not None and error.lower > 0)
+    detected = "was detected" if shown else "was not detected, which is no proof of calibration"
     if error.lower is None or error.upper is None:
         where = f"is {error.value!r}"
     else:
@@ -70,7 +70,7 @@ def _calibration_sentence(audit: CalibrationAudit) -> str:
         where = f"lies in {ends} (as measured {error.value!r})"
     return (
         f"miscalibration {detected}: the binned calibration error {where}; perfect predictions would measure "
-        f"{error.null_value!r} on average (p = {error.p_value!r})"
+        f"{error.null_value!r} on average (p = {least!r}{of})"
     )
 
 
@@ -137,6 +137,12 @@ def _test(name: str) -> Callable[[Any], Span | None]:
     return lambda audit: _point(audit.tests[name].p_value) if name in audit.tests else None
 
 
+def _holm(audit: CalibrationAudit) -> list[float]:
+    """The p-values of all tests together, adjusted; none where the audit did not adjust them."""
+    check = audit.checks.get("calibration-tests")
+    return [float(p) for p in check.details.get("holm", {}).values()] if check is not None else []
+
+
 def _named_score(name: str) -> Callable[[Any], Span | None]:
     return lambda audit: _score(audit.scores.get(name))
 
@@ -171,6 +177,8 @@ _CALIBRATION: dict[str, Callable[[CalibrationAudit], Span | None]] = {
     "calibration_error": _error("calibration_error"),
     "calibration_error_value": _error("calibration_error", "value"),
     "p_value": _error("calibration_error", "p_value"),
+    "p_adjusted": lambda audit: _point(min(_holm(audit), default=None)),
+    "l2_error": _error("l2"),
     "equal_mass_error": _error("equal_mass"),
     "p_equal_mass": _error("equal_mass", "p_value"),
     "classwise_error": _error("classwise"),
@@ -204,7 +212,8 @@ _COVERAGE: dict[str, Callable[[CoverageAudit], Span | None]] = {
 }
 NAMES = tuple(_CALIBRATION)
 """Of probabilities. Errors, scores and ``accuracy`` are known to lie in their intervals; ``calibration_error_value``
-and ``smooth_calibration_error`` are as measured, positive for perfect predictions too; ``p_...`` are p-values."""
+and ``smooth_calibration_error`` are as measured, positive for perfect predictions too; ``p_...`` are p-values,
+``p_adjusted`` the least of all tests after Holm's adjustment."""
 COVERAGE_NAMES = tuple(_COVERAGE)
 """Of coverage; ``p_under`` is small where too few rows are covered, ``p_under_conformal`` where fewer are than valid
 split conformal sets would cover, ``p_group`` is the least p-value of a declared group after Holm's adjustment."""
