@@ -223,6 +223,15 @@ def test_the_diagram_draws_every_bin() -> None:
         assert f"(n {one['n']})" in figure
 
 
+def test_shares_that_rounding_took_beyond_one_are_ones() -> None:
+    result = copy.deepcopy(RESULTS["calibration"])
+    result["reliability"]["bins"][-1] |= {"null_upper": 1.0000000000000002, "lower": -1e-17}
+    assert "[0, " in words_of(render_html(result))
+    result["reliability"]["bins"][-1]["null_upper"] = 1.001
+    with pytest.raises(InputError):
+        render_html(result)
+
+
 def test_many_bins_are_thinned_evenly() -> None:
     result = copy.deepcopy(RESULTS["calibration"])
     bins = [result["reliability"]["bins"][0] | {"n": index} for index in range(1000)]

@@ -15,6 +15,7 @@ KINDS = (
 )
 LARGEST_COUNT = 10**18
 BINS = 200
+SLACK = 1e-9
 
 
 @dataclass(frozen=True)
@@ -260,6 +261,11 @@ def _known(fields: Fields, key: str, low: float = -math.inf, high: float = math.
     return value
 
 
+def _share(fields: Fields, key: str) -> float:
+    """A share that must be there; sums of weights may have rounded it out of 0 to 1 by a hair."""
+    return min(max(_known(fields, key, -SLACK, 1 + SLACK), 0.0), 1.0)
+
+
 def _count(fields: Fields, key: str) -> int | None:
     value = fields.whole(key)
     if value is not None and not 0 <= value <= LARGEST_COUNT:
@@ -282,7 +288,7 @@ def _name(value: Any) -> str:
 def _bin(item: Fields) -> BinRow:
     ends = ("lower", "upper", "simultaneous_lower", "simultaneous_upper", "null_lower", "null_upper")
     low, high, prediction, outcome, *others = (
-        _known(item, key, 0, 1) for key in ("low", "high", "mean_prediction", "mean_outcome", *ends)
+        _share(item, key) for key in ("low", "high", "mean_prediction", "mean_outcome", *ends)
     )
     return BinRow(low, high, _known_count(item, "n"), prediction, outcome, *others)
 
