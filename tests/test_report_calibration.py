@@ -140,6 +140,14 @@ def test_all_tests_together_decide_where_the_interval_does_not() -> None:
         )
 
 
+def test_one_test_needs_no_adjustment_and_one_row_no_plural() -> None:
+    check = replace(AUDIT.checks["calibration-tests"], details={"holm": {"consistency": 0.3}})
+    errors = {"calibration_error": error("calibration_error", lower=0.0, p_value=0.3)}
+    audit = replace(AUDIT, n=1, errors=errors, checks={"calibration-tests": check})
+    assert "No miscalibration was detected (p = 0.3)" in " ".join(render_text(plain(audit)).split())
+    assert "1 row," in render_text(plain(audit))
+
+
 def test_norms_are_named() -> None:
     assert "calibration error, bins of equal width, root mean square, debiased" in words_of(
         render_html(RESULTS["calibration"])

@@ -120,7 +120,7 @@ def _error_sentence(error: ErrorRow, found: Calibration) -> str:
         ends = interval_text(error.lower, error.upper)
         return f"the probabilities are miscalibrated: the calibration error lies in {ends}{chance}"
     least, p = error.p_value, "" if error.p_value is None else f" (p = {p_text(error.p_value)})"
-    if found.adjusted is not None:
+    if found.adjusted is not None and found.adjusted[1] > 1:
         least, tests = found.adjusted
         p = f" (least p of {count_text(tests)} tests after Holm's adjustment: {p_text(least)})"
     no = "" if _shown(error, found) else "no "
@@ -229,7 +229,7 @@ def _conformal_lines(held: Covered) -> list[str]:
 
 def calibration_evidence(found: Calibration) -> str:
     """Sample sizes."""
-    parts = [] if found.n is None else [f"{count_text(found.n)} rows"]
+    parts = [] if found.n is None else [f"{count_text(found.n)} row{'s' if found.n != 1 else ''}"]
     parts += [] if found.n_classes is None else [f"{count_text(found.n_classes)} classes"]
     parts += [ABOUT_WORDS.get(found.about, found.about)] if found.about else []
     held = found.groups if found.coverage is None else found.coverage.groups
