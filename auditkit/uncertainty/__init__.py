@@ -9,6 +9,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from auditkit.uncertainty.audits import calibration_audit
+    from auditkit.uncertainty.calibration import (
+        calibration_error,
+        classwise_calibration_error,
+        top_label_calibration_error,
+    )
+    from auditkit.uncertainty.decompositions import corp
+    from auditkit.uncertainty.diagrams import reliability
+    from auditkit.uncertainty.minimax import minimax_calibration_test
     from auditkit.uncertainty.results import (
         CalibrationAudit,
         CalibrationError,
@@ -19,6 +28,10 @@ if TYPE_CHECKING:
         Score,
         Test,
     )
+    from auditkit.uncertainty.scores import brier, interval_score, log_loss, pinball
+    from auditkit.uncertainty.selective import augrc, aurc, risk_threshold
+    from auditkit.uncertainty.smooth import smooth_calibration_error
+    from auditkit.uncertainty.walks import ks_calibration, kuiper_calibration, spiegelhalter
 
 _HOME = {
     "CalibrationAudit": "results",
@@ -29,6 +42,24 @@ _HOME = {
     "Reliability": "results",
     "Score": "results",
     "Test": "results",
+    "augrc": "selective",
+    "aurc": "selective",
+    "brier": "scores",
+    "calibration_audit": "audits",
+    "calibration_error": "calibration",
+    "classwise_calibration_error": "calibration",
+    "corp": "decompositions",
+    "interval_score": "scores",
+    "ks_calibration": "walks",
+    "kuiper_calibration": "walks",
+    "log_loss": "scores",
+    "minimax_calibration_test": "minimax",
+    "pinball": "scores",
+    "reliability": "diagrams",
+    "risk_threshold": "selective",
+    "smooth_calibration_error": "smooth",
+    "spiegelhalter": "walks",
+    "top_label_calibration_error": "calibration",
 }
 
 __all__ = [
@@ -40,6 +71,24 @@ __all__ = [
     "Reliability",
     "Score",
     "Test",
+    "augrc",
+    "aurc",
+    "brier",
+    "calibration_audit",
+    "calibration_error",
+    "classwise_calibration_error",
+    "corp",
+    "interval_score",
+    "ks_calibration",
+    "kuiper_calibration",
+    "log_loss",
+    "minimax_calibration_test",
+    "pinball",
+    "reliability",
+    "risk_threshold",
+    "smooth_calibration_error",
+    "spiegelhalter",
+    "top_label_calibration_error",
 ]
 
 
