@@ -15,9 +15,13 @@ if TYPE_CHECKING:
         classwise_calibration_error,
         top_label_calibration_error,
     )
+    from auditkit.uncertainty.coverage_audits import coverage_audit
+    from auditkit.uncertainty.covering import coverage
+    from auditkit.uncertainty.crps import crps_ensemble, crps_gaussian
     from auditkit.uncertainty.decompositions import corp
     from auditkit.uncertainty.diagrams import reliability
     from auditkit.uncertainty.minimax import minimax_calibration_test
+    from auditkit.uncertainty.pit import pit_test, quantile_calibration
     from auditkit.uncertainty.results import (
         CalibrationAudit,
         CalibrationError,
@@ -49,12 +53,18 @@ _HOME = {
     "calibration_error": "calibration",
     "classwise_calibration_error": "calibration",
     "corp": "decompositions",
+    "coverage": "covering",
+    "coverage_audit": "coverage_audits",
+    "crps_ensemble": "crps",
+    "crps_gaussian": "crps",
     "interval_score": "scores",
     "ks_calibration": "walks",
     "kuiper_calibration": "walks",
     "log_loss": "scores",
     "minimax_calibration_test": "minimax",
     "pinball": "scores",
+    "pit_test": "pit",
+    "quantile_calibration": "pit",
     "reliability": "diagrams",
     "risk_threshold": "selective",
     "smooth_calibration_error": "smooth",
@@ -78,12 +88,18 @@ __all__ = [
     "calibration_error",
     "classwise_calibration_error",
     "corp",
+    "coverage",
+    "coverage_audit",
+    "crps_ensemble",
+    "crps_gaussian",
     "interval_score",
     "ks_calibration",
     "kuiper_calibration",
     "log_loss",
     "minimax_calibration_test",
     "pinball",
+    "pit_test",
+    "quantile_calibration",
     "reliability",
     "risk_threshold",
     "smooth_calibration_error",
