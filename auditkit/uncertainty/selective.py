@@ -16,7 +16,7 @@ from auditkit.uncertainty.results import INDEPENDENT, Score
 
 Floats = NDArray[np.float64]
 
-CURVE_POINTS = 512
+CURVE_POINTS = 200
 COVERAGES = (0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
 
 GIVEN_CONFIDENCES = Assumption(
@@ -42,7 +42,7 @@ def aurc(confidence: Any, correct: Any, *, alpha: float = 0.05) -> Score:
     Score
         An estimate without interval: trapezoids over coverages 1/n to 1, divided by 1 - 1/n. Rows of equal confidence
         share their errors. ``details``: ``excess`` over the order that knows the errors, ``risks`` at fixed coverages
-        with Clopper-Pearson intervals, ``curve`` of at most 512 points.
+        with Clopper-Pearson intervals, ``curve`` of at most 200 points.
 
     Raises
     ------
