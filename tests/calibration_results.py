@@ -165,6 +165,7 @@ def coverage_by_hand(**fields: Any) -> CoverageResult:
         "p_under": 0.00535,
         "conformal": {
             "k": 200,
+            "infinite": False,
             "mean": 0.9009,
             "coverage_lower": 0.86605,
             "coverage_upper": 0.93164,

@@ -20,6 +20,7 @@ from calibration_results import calibration_audit_by_hand, coverage_audit_by_han
 from auditkit.arguments import refuse
 from auditkit.cli.main import cli
 from auditkit.uncertainty.audits import calibration_audit
+from auditkit.uncertainty.coverage_audits import coverage_audit
 
 RNG = np.random.default_rng(6)
 P = RNG.random(60)
@@ -265,6 +266,36 @@ def test_every_report_of_a_real_audit_is_written(columns: dict[str, Any]) -> Non
 def test_bad_rows_are_refused_by_file_and_place(columns: dict[str, Any], id: str, words: str) -> None:
     np.savez("bad.npz", **columns)
     refused("bad.npz", id=id, words=(words,))
+
+
+@pytest.mark.parametrize(
+    ("columns", "about"),
+    [
+        ({"lower": VALUES - 1, "upper": VALUES + 1}, "intervals"),
+        ({"mean": VALUES * 0, "sd": np.full(60, 0.5)}, "gaussian"),
+    ],
+)
+@pytest.mark.parametrize("options", [(), ("--n-calibration", 221), ("--n-calibration", 3)])
+def test_coverage_is_that_of_the_function(
+    columns: dict[str, Any], about: str, options: tuple[Any, ...]
+) -> None:
+    np.savez("c.npz", y=VALUES, groups=GROUPS, **columns)
+    given = {"n_calibration": options[1]} if options else {}
+    found = answer("c.npz", "--target", 0.8, "--seed", 4, "--report", "c.html", "--report", "c.md", *options)
+    direct = coverage_audit(VALUES, groups=GROUPS, target=0.8, seed=4, **columns, **given).to_dict()
+    direct = json.loads(json.dumps(direct))
+    for key in ("about", "estimates", "coverage", "sharpness", "tests", "scores", "figures", "seed"):
+        assert found[key] == direct[key], key
+    assert found["about"] == about
+    assert "promised" in Path("c.html").read_text()
+    assert run("c.npz", *options).exit_code == 0
+
+
+def test_bad_intervals_are_refused_by_file() -> None:
+    np.savez("c.npz", y=VALUES, lower=VALUES, upper=VALUES[:9])
+    result = run("c.npz")
+    assert result.exit_code == 2
+    assert "c.npz: upper" in result.stderr
 
 
 def test_bad_numbers_are_refused_by_option() -> None:

@@ -212,6 +212,13 @@ def test_tests_of_different_hypotheses_are_not_told_as_one() -> None:
     )
 
 
+def test_endless_conformal_sets_are_said_to_be_endless() -> None:
+    held = coverage_by_hand(conformal={"k": 10, "infinite": True, "p_value": 0.0, "p_under": 0.0})
+    words = words_of(render_html(plain(replace(COVERAGE, coverage=held))))
+    assert "valid split conformal sets of this target are endless and cover all" in words
+    assert "in nine of ten calibrations;" not in words
+
+
 def test_groups_are_told_after_adjustment_only() -> None:
     assert "Miscalibrated after Holm's adjustment: south." in words_of(render_html(RESULTS["calibration"]))
     many = tuple(group(f"g{i}", 50, 25, 0.001) for i in range(70))

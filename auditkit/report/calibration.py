@@ -16,6 +16,7 @@ KINDS = (
 LARGEST_COUNT = 10**18
 BINS = 200
 SLACK = 1e-9
+CONFORMAL = ("mean", "coverage_lower", "coverage_upper", "p_value", "p_under")
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,7 @@ class Covered:
     p_value: float | None
     p_under: float | None
     conformal: Mapping[str, float | None]
+    endless: bool
     groups: tuple[GroupRow, ...]
     found: tuple[GroupRow, ...]
     detectable: float | None
@@ -394,7 +396,8 @@ def _coverage(fields: Fields) -> Covered:
         target=target,
         p_value=fields.number("p_value", 0, 1),
         p_under=fields.number("p_under", 0, 1),
-        conformal={name: conformal.number(name) for name in conformal.values},
+        conformal={name: conformal.number(name, 0, 1) for name in CONFORMAL},
+        endless=bool(conformal.truth("infinite")),
         groups=tuple(_group(item) for item in fields.items("groups")),
         found=tuple(_group(item) for item in fields.items("found")),
         detectable=fields.number("detectable", 0, 1),

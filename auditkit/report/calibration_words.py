@@ -55,6 +55,8 @@ WIDTH_WORDS = {
     "mean_width": "mean width",
     "median_width": "median width",
     "mean_size": "mean size of a set",
+    "rms_sd": "root mean square of the spreads",
+    "quantile_rms": "distance of covered shares from their levels, root mean square",
     "infinite": "rows with an infinite interval",
     "empty": "rows with an empty set",
 }
@@ -218,6 +220,10 @@ def _coverage_lines(found: Calibration, held: Covered) -> list[str]:
 
 def _conformal_lines(held: Covered) -> list[str]:
     low, high = held.conformal.get("coverage_lower"), held.conformal.get("coverage_upper")
+    if held.endless:
+        return [
+            "With so few calibration rows valid split conformal sets of this target are endless and cover all."
+        ]
     if low is None or high is None:
         return []
     p = held.conformal.get("p_under")
@@ -427,4 +433,4 @@ def _width_table(found: Calibration) -> Table:
             rows.append(
                 (WIDTH_WORDS.get(name, name), count_text(int(value)) if whole else nearest_text(value))
             )
-    return Table("How wide", ("Of the intervals or sets", "Value"), tuple(rows[:ROWS]), (1,))
+    return Table("Sharpness", ("Of the predictions", "Value"), tuple(rows[:ROWS]), (1,))

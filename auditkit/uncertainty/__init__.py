@@ -10,11 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from auditkit.uncertainty.audits import calibration_audit
-    from auditkit.uncertainty.calibration import (
-        calibration_error,
-        classwise_calibration_error,
-        top_label_calibration_error,
-    )
+    from auditkit.uncertainty.calibration import calibration_error, classwise_calibration_error, top_label_calibration_error
     from auditkit.uncertainty.coverage_audits import coverage_audit
     from auditkit.uncertainty.covering import coverage
     from auditkit.uncertainty.crps import crps_ensemble, crps_gaussian
@@ -22,16 +18,7 @@ if TYPE_CHECKING:
     from auditkit.uncertainty.diagrams import reliability
     from auditkit.uncertainty.minimax import minimax_calibration_test
     from auditkit.uncertainty.pit import pit_test, quantile_calibration
-    from auditkit.uncertainty.results import (
-        CalibrationAudit,
-        CalibrationError,
-        CoverageAudit,
-        CoverageResult,
-        Decomposition,
-        Reliability,
-        Score,
-        Test,
-    )
+    from auditkit.uncertainty.results import CalibrationAudit, CalibrationError, CoverageAudit, CoverageResult, Decomposition, Reliability, Score, Test
     from auditkit.uncertainty.scores import brier, interval_score, log_loss, pinball
     from auditkit.uncertainty.selective import augrc, aurc, risk_threshold
     from auditkit.uncertainty.smooth import smooth_calibration_error
