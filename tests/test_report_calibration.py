@@ -148,6 +148,15 @@ def test_one_test_needs_no_adjustment_and_one_row_no_plural() -> None:
     assert "1 row," in render_text(plain(audit))
 
 
+def test_pinball_losses_are_told_apart() -> None:
+    scores = {
+        f"p{q}": replace(AUDIT.scores["brier"], name="pinball", details={"level": q}) for q in (0.05, 0.95)
+    }
+    words = words_of(render_html(plain(replace(COVERAGE, scores=scores))))
+    assert "pinball loss at 0.05" in words
+    assert "pinball loss at 0.95" in words
+
+
 def test_norms_are_named() -> None:
     assert "calibration error, bins of equal width, root mean square, debiased" in words_of(
         render_html(RESULTS["calibration"])

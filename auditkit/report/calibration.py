@@ -341,8 +341,11 @@ def _score(item: Fields) -> ScoreRow:
     value = item.number("value")
     if value is None:
         raise refusal(f"{item.path}.value", "a number", None)
+    name, quantile = item.label("name"), item.mapping("details").values.get("level")
+    if name == "pinball" and isinstance(quantile, float):
+        name = f"pinball loss at {quantile:g}"
     return ScoreRow(
-        name=item.label("name"),
+        name=name,
         value=value,
         lower=item.number("lower"),
         upper=item.number("upper"),
