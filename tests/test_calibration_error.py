@@ -293,7 +293,7 @@ def test_top_label_does_not_let_labels_cancel():
 def test_reliability_is_the_picture_in_numbers():
     p, y, _ = sample(2000)
     shown = reliability(p, y, seed=1)
-    assert sum(shown.histogram) == 2000 and len(shown.curve) == 512
+    assert sum(shown.histogram) == 2000 and len(shown.curve) == 200
     rates = [point["rate"] for point in shown.curve]
     assert rates == sorted(rates)
     for one in shown.bins:

@@ -875,6 +875,7 @@ def test_the_example_in_the_help_runs(verb):
     rng = np.random.default_rng(0)
     labels = rng.integers(2, size=120)
     np.savez("data.npz", X=rng.random((120, 2)) / 2 + labels[:, None] / 4, y=labels)
+    np.savez("predictions.npz", probabilities=rng.random(120) / 2 + labels / 4, labels=labels)
     demo = Path(auditkit.__file__).parent / "demo"
     for name in ("model.pt", "model.pt.audit"):
         shutil.copyfile(demo / name, name)

@@ -210,3 +210,20 @@ def test_predictions_that_are_refused_above_do_no_harm_below(n_threads):
     assert core.bin_sums(p, y, none, 2, np.array([0.5]), n_threads)[0].sum() == 5
     table = np.array([[np.nan, 2.0], [0.0, 0.0], [0.5, 0.5]])
     assert core.draw_labels(table, 5, 1, 3, n_threads).sum() == 9
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [1, 2, 3, 1001])
+def test_draws_from_predictions_at_edge_sizes(dtype, n):
+    p = np.linspace(0, 1, n).astype(dtype)
+    y, ends = (np.arange(n) % 2).astype(np.uint8), np.ones(n, dtype=np.uint8)
+    core.walk_range(p, y, ends)
+    core.partition_errors(p, y, 12)
+    core.spread_residuals(p, y, 2)
+    for n_threads in (1, 3):
+        assert core.draw_walks(p, ends, 1, 3, n_threads).shape == (3, 2)
+        assert core.draw_partitions(p, 12, 1, 3, n_threads).shape == (3, 12)
+        assert core.draw_residuals(p, 9, 1, 3, n_threads, 0).shape == (3, 9)
+    bad = np.array([np.nan, np.inf, -5.0, 7.0])
+    core.spread_residuals(bad, np.zeros(4, dtype=np.uint8), 5)
+    core.partition_errors(bad, np.zeros(4, dtype=np.uint8), 3)

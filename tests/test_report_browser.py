@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from calibration_results import calibration_audit_by_hand, coverage_audit_by_hand
 
 from auditkit.report import render_card, render_html
 
@@ -120,7 +124,12 @@ def test_the_listener_would_notice(tmp_path: Path, listener: Listener) -> None:
     assert {"/x.png", "/ran1"} <= set(listener.requests)
 
 
-DRAWN = ("scores", "batch", "batch_selection")
+SAMPLES = ("scores", "batch", "batch_selection")
+DRAWN = {
+    **{name: json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) for name in SAMPLES},
+    "calibration": calibration_audit_by_hand().to_dict(),
+    "coverage": coverage_audit_by_hand().to_dict(),
+}
 MEASURE = """
 <script>onload=()=>{document.title=[...document.querySelectorAll('iframe')].map(f=>{
 const d=f.contentDocument.documentElement;
@@ -134,8 +143,8 @@ def test_page_is_drawn_within_its_width(tmp_path: Path, width: int, scheme: int)
     """The page is not wider than the window, in light and in dark, on a phone and on a desk."""
     # the measuring page frames the reports at the wanted width and may run a script; a report itself may not
     frames = []
-    for name in DRAWN:
-        markup = render_html(json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")))
+    for name, result in DRAWN.items():
+        markup = render_html(result)
         (tmp_path / f"{name}.html").write_text(markup, encoding="utf-8")
         frames.append(f"<iframe src={name}.html style='width:{width}px;height:800px;border:0'></iframe>")
     frame = tmp_path / "frame.html"

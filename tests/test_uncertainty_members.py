@@ -72,13 +72,13 @@ def test_sure_members_and_the_json():
 @pytest.mark.parametrize(
     ("call", "id"),
     [
-        (lambda: decompose([[0.5, 0.5]]), "AK-UN-023"),
-        (lambda: decompose([[[0.5, 0.5]]]), "AK-UN-023"),
+        (lambda: decompose([[0.5, 0.5]]), "AK-UN-026"),
+        (lambda: decompose([[[0.5, 0.5]]]), "AK-UN-026"),
         (lambda: decompose([[[0.5, 0.5]], [[0.5, float("nan")]]]), "AK-UN-001"),
         (lambda: decompose([[[0.5, 0.5]], [[0.5, 0.6]]]), "AK-UN-003"),
-        (lambda: decompose_regression([[1], [float("inf")]], [[1], [1]]), "AK-UN-023"),
-        (lambda: decompose_regression([[1], [2]], [[1, 2], [1, 2]]), "AK-UN-023"),
-        (lambda: decompose_regression([[1], [2]], [[1], [-1]]), "AK-UN-024"),
+        (lambda: decompose_regression([[1], [float("inf")]], [[1], [1]]), "AK-UN-026"),
+        (lambda: decompose_regression([[1], [2]], [[1, 2], [1, 2]]), "AK-UN-026"),
+        (lambda: decompose_regression([[1], [2]], [[1], [-1]]), "AK-UN-027"),
     ],
 )
 def test_refusals(call, id):

@@ -26,6 +26,7 @@ VERBS = {
     "batch-pi": "What can be said of a whole batch of unseen points?",
     "bayes-error": "How low can anyone's error go on this task?",
     "protect": "Perturb data so that classes overlap: what does that buy?",
+    "calibration": "Do probabilities and intervals mean what they say?",
     "plan": "How many canaries or runs does an audit need?",
     "demo": "Audit the shipped example, offline, in seconds.",
     "doctor": "What works on this machine?",

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.errors import InputError, show
 from auditkit.io.archives import BYTE_LIMIT, ArrayFile, Layout, array_file, read_npy, read_npz
+from auditkit.io.csv_lines import number_in, read_lines, values_of
 from auditkit.io.files import read_bytes
 
 _ROWS = Layout(
@@ -122,39 +121,8 @@ def read_predictions(path: str | Path) -> ArrayFile:
     return array_file(data, columns, path)
 
 
-def _lines(data: bytes, name: str, path: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The heading and the lines of a CSV file with their numbers, all of one length; empty lines are passed over."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        _refuse_csv(f"{name}: must be UTF-8 text: byte {error.start:,} is not", path)
-    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
-    found = []
-    try:
-        heading = [cell.strip() for cell in next(lines, [])]
-        for row in lines:
-            if not row:
-                continue
-            if len(row) != len(heading):
-                place = f"{name}: line {lines.line_num:,}"
-                _refuse_csv(
-                    f"{place}: must have {len(heading)} columns as the first line, not {len(row)}", path
-                )
-            found.append((lines.line_num, row))
-    except csv.Error as error:
-        _refuse_csv(f"{name}: line {lines.line_num:,}: must be CSV: {show(error)}", path)
-    if len(set(heading)) != len(heading):
-        twice = next(key for key in heading if heading.count(key) > 1)
-        raise InputError(f"{name}: column {show(twice)!r} is there twice", id="AK-IO-022", path=path)
-    return heading, found
-
-
-def _refuse_csv(message: str, path: str) -> NoReturn:
-    raise InputError(message, id="AK-IO-024", path=path) from None
-
-
 def _read_csv(data: bytes, name: str, path: str, label: str) -> dict[str, NDArray[Any]]:
-    heading, rows = _lines(data, name, path)
+    heading, rows = read_lines(data, name, path)
     features = [place for place, key in enumerate(heading) if key != label and key not in _NOT_FEATURES]
     if label not in heading or not features:
         missing = f"column {show(label)!r}" if label not in heading else "a column of numbers"
@@ -170,38 +138,26 @@ def _read_csv(data: bytes, name: str, path: str, label: str) -> dict[str, NDArra
             X[place, column] = _number(
                 row[at], f"{name}: line {line:,}, column {show(heading[at], 40)}", path
             )
-    columns = {"X": X, "y": _values([row[heading.index(label)] for _, row in rows])}
+    columns = {"X": X, "y": values_of([row[heading.index(label)] for _, row in rows])}
     for key in ("groups", "unit"):
         if key in heading:
-            columns[key] = _values([row[heading.index(key)] for _, row in rows])
+            columns[key] = values_of([row[heading.index(key)] for _, row in rows])
     return columns
 
 
 def _one_column(data: bytes, name: str, path: str) -> NDArray[Any]:
-    heading, rows = _lines(data, name, path)
+    heading, rows = read_lines(data, name, path)
     if heading != ["predictions"]:
         shown = show(", ".join(heading)) or "nothing"
         message = f"{name}: must hold one column, predictions; it holds {shown}"
         raise InputError(message, id="AK-IO-023", path=path, hint=_PREDICTIONS.meaning)
-    return _values([row[0] for _, row in rows])
+    return values_of([row[0] for _, row in rows])
 
 
 def _number(cell: str, at: str, path: str) -> float:
-    try:
-        if "_" not in cell:
-            return float(cell)
-    except ValueError:
-        pass
-    hint = "classes may be text, features are numbers; leave the column out"
-    raise InputError(f"{at}: must be a number, not {show(cell, 40)!r}", id="AK-BE-067", path=path, hint=hint)
-
-
-def _values(cells: list[str]) -> NDArray[Any]:
-    """Whole numbers where all cells are such, else text."""
-    stripped = [cell.strip() for cell in cells]
-    try:
-        if any("_" in cell for cell in stripped):
-            raise ValueError
-        return np.array([int(cell) for cell in stripped], dtype=np.int64)
-    except (ValueError, OverflowError):
-        return np.array(stripped, dtype=np.str_)
+    number = number_in(cell)
+    if number is None:
+        hint = "classes may be text, features are numbers; leave the column out"
+        problem = f"{at}: must be a number, not {show(cell, 40)!r}"
+        raise InputError(problem, id="AK-BE-067", path=path, hint=hint)
+    return number

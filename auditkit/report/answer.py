@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from auditkit.report.batch import batch_cards
 from auditkit.report.bayes_words import bayes_cards
+from auditkit.report.calibration_words import calibration_cards
 from auditkit.report.charts import Marks
 from auditkit.report.escape import Markup, element, esc
 from auditkit.report.numbers import (
@@ -114,6 +115,8 @@ def _estimate_cards(reading: Reading) -> list[Markup]:
         cards.append(_card("Posterior of epsilon", "none", why))
     cards += [_card(*parts) for parts in batch_cards(reading.batch)] if reading.batch is not None else []
     cards += [_card(*parts) for parts in bayes_cards(reading.bayes)] if reading.bayes is not None else []
+    if reading.calibration is not None:
+        cards += [_card(*parts) for parts in calibration_cards(reading.calibration)]
     cards += _evidence_cards(reading)
     if reading.assumptions:
         left = len(reading.unchecked)

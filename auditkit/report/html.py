@@ -17,6 +17,8 @@ from auditkit.report.answer import (
 from auditkit.report.batch_page import batch_section, scores_chart
 from auditkit.report.bayes import KINDS
 from auditkit.report.bayes_page import band_chart, bayes_section
+from auditkit.report.calibration import KINDS as CALIBRATION_KINDS
+from auditkit.report.calibration_page import calibration_section, summary_chart
 from auditkit.report.charts import strip_chart
 from auditkit.report.escape import Markup, element, esc, join
 from auditkit.report.evidence import evidence_section
@@ -59,7 +61,7 @@ def render_html(result: Mapping[str, Any]) -> str:
     Returns
     -------
     str
-        One self-contained HTML document without scripts, under 150 kB for a result whose curves keep to 512
+        One self-contained HTML document without scripts, under 200 kB for a result whose curves keep to 512
         points. Equal input gives equal text.
 
     Raises
@@ -105,6 +107,8 @@ def render_card(result: Mapping[str, Any]) -> str:
         parts.append(scores_chart(reading.batch))
     if reading.bayes is not None:
         parts.append(band_chart(reading.bayes))
+    if reading.calibration is not None:
+        parts.append(summary_chart(reading.calibration))
     return element("div", *parts, class_="ak ak-card")
 
 
@@ -121,6 +125,7 @@ def _page(reading: Reading) -> Markup:
         evidence_section,
         batch_section,
         bayes_section,
+        calibration_section,
         _methods,
         _plan_table,
         mechanism_section,
@@ -134,7 +139,7 @@ def _page(reading: Reading) -> Markup:
 
 def _kicker(reading: Reading) -> Markup:
     source = reading.sections["inputs"].get("model")
-    if reading.batch is not None or reading.bayes is not None:
+    if reading.batch is not None or reading.bayes is not None or reading.calibration is not None:
         source = (
             next(iter(data), None)
             if isinstance(data := reading.sections["inputs"].get("data"), list)
@@ -281,6 +286,11 @@ _BAYES_FOOTER = (
     "from hard labels no lower end can be certified."
 )
 _FOOTERS |= dict.fromkeys(KINDS, _BAYES_FOOTER)
+_FOOTERS |= dict.fromkeys(
+    CALIBRATION_KINDS,
+    "A test that detects nothing is no proof of calibration. What holds on average over all rows need not hold for one "
+    "kind of row.",
+)
 _FOOTER = "An attack shows what leaks at least. No result of an attack shows that nothing leaks."
 
 

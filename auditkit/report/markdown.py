@@ -8,8 +8,8 @@ from typing import Any
 
 from auditkit.errors import show
 from auditkit.report.batch import CHOICE_WORDS, WAY_HEADS, Batch, set_rows, way_rows
-from auditkit.report.bayes import Bayes
-from auditkit.report.bayes_words import bayes_tables
+from auditkit.report.bayes_words import Table, bayes_tables
+from auditkit.report.calibration_words import calibration_tables
 from auditkit.report.mechanism import (
     PARAMETER_HEADS,
     TITLE,
@@ -70,7 +70,8 @@ def render_markdown(result: Mapping[str, Any]) -> str:
         ("Bounds", _bounds(reading)),
         ("The sets", _sets(reading.batch)),
         ("Ways of getting a set", _ways(reading.batch)),
-        *_bayes(reading.bayes),
+        *_tables(() if reading.bayes is None else bayes_tables(reading.bayes)),
+        *_tables(() if reading.calibration is None else calibration_tables(reading.calibration)),
         ("Attack", _summary(reading.figures.summary)),
         (TITLE, _mechanism(reading)),
         ("Checks", [_status_line(item.status, item.text or item.id) for item in reading.checks]),
@@ -132,9 +133,9 @@ def _ways(batch: Batch | None) -> list[str]:
     return [_escaped(CHOICE_WORDS), "", *_table([head.lower() for head in WAY_HEADS], rows)]
 
 
-def _bayes(bayes: Bayes | None) -> list[tuple[str, list[str]]]:
+def _tables(tables: Sequence[Table]) -> list[tuple[str, list[str]]]:
     found = []
-    for table in bayes_tables(bayes) if bayes is not None else ():
+    for table in tables:
         intro = [_escaped(table.intro), ""] if table.intro else []
         heads = [_escaped(head) for head in table.heads]
         rows = ([_escaped(cell) for cell in row] for row in table.rows)

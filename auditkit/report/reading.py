@@ -13,6 +13,8 @@ from typing import Any
 from auditkit.report.batch import Batch, read_batch
 from auditkit.report.bayes import KINDS as BAYES_KINDS
 from auditkit.report.bayes import Bayes, read_bayes
+from auditkit.report.calibration import KINDS as CALIBRATION_KINDS
+from auditkit.report.calibration import Calibration, read_calibration
 from auditkit.report.fields import Fields, plain_values, refusal, thin
 
 LARGEST_COUNT = 10**15
@@ -221,6 +223,7 @@ class Reading:
     mechanism: Mechanism | None = None
     batch: Batch | None = None
     bayes: Bayes | None = None
+    calibration: Calibration | None = None
 
     @property
     def certified(self) -> Bound | None:
@@ -273,7 +276,7 @@ def read(result: Mapping[str, Any]) -> Reading:
         ),
         headline=first if first is not None and first.name == "epsilon" else None,
         posterior=next((bound for bound in estimates if bound.name == "epsilon_posterior"), None),
-        bounds=() if kind in ("batch-pi", *BAYES_KINDS) else _bounds(top, estimates),
+        bounds=() if kind in ("batch-pi", *BAYES_KINDS, *CALIBRATION_KINDS) else _bounds(top, estimates),
         delta=top.number("delta", 0, 1),
         alpha=top.number("alpha", 0, 1),
         design=top.text("design"),
@@ -294,6 +297,7 @@ def read(result: Mapping[str, Any]) -> Reading:
         mechanism=_mechanism(top.mapping("mechanism")),
         batch=read_batch(top) if kind == "batch-pi" else None,
         bayes=read_bayes(top) if kind in BAYES_KINDS else None,
+        calibration=read_calibration(top) if kind in CALIBRATION_KINDS else None,
     )
     return _without_numbers(found) if found.status == "invalid-design" else found
 

@@ -13,6 +13,8 @@ from auditkit.report.axes import Axis, epsilon_span, linear_ticks
 from auditkit.report.batch import Batch, batch_lines, evidence_words, span_text
 from auditkit.report.bayes import Bayes
 from auditkit.report.bayes_words import bayes_evidence, bayes_lines, bayes_tables
+from auditkit.report.calibration import Calibration
+from auditkit.report.calibration_words import calibration_evidence, calibration_lines, calibration_tables
 from auditkit.report.mechanism import mechanism_sentence
 from auditkit.report.numbers import count_text, exact_text, level_text, lower_text, upper_text
 from auditkit.report.reading import Reading, read
@@ -36,7 +38,7 @@ NARROW = 60
 LONGEST_AXIS = 66
 PLAN_ROWS = 6
 SETS_SHOWN = 4
-BAYES_ROWS = 4
+TABLE_ROWS = 4
 
 _COLOURS = {
     "pass": "32",
@@ -81,6 +83,8 @@ def render_text(result: Mapping[str, Any], *, color: bool = False, width: int = 
         _batch(page, reading, reading.batch)
     elif reading.bayes is not None:
         _bayes(page, reading, reading.bayes)
+    elif reading.calibration is not None:
+        _calibration(page, reading, reading.calibration)
     else:
         _headline(page, reading)
         _posterior(page, reading)
@@ -177,6 +181,9 @@ def _evidence(page: _Page, reading: Reading) -> None:
     if reading.bayes is not None:
         _data_file(page, reading)
         page.block("rows", bayes_evidence(reading.bayes), most=1 if page.width < NARROW else 2)
+    if reading.calibration is not None:
+        _data_file(page, reading)
+        page.block("rows", calibration_evidence(reading.calibration), most=1 if page.width < NARROW else 2)
     if page.lines:
         page.raw("")
 
@@ -438,10 +445,49 @@ def _bayes(page: _Page, reading: Reading, bayes: Bayes) -> None:
     if lines:
         page.block("why", " ".join(lines), most=5)
     for table in bayes_tables(bayes)[:1]:
-        shown = [table.heads[:2], *(row[:2] for row in table.rows[:BAYES_ROWS])]
-        width = max(cells(row[0]) for row in shown)
-        for name, value in shown:
-            page.raw(_shortened_to(f"  {name}{' ' * (width - cells(name))}  {value}", page.width))
+        _two_columns(page, [table.heads[:2], *(row[:2] for row in table.rows[:TABLE_ROWS])])
+
+
+def _two_columns(page: _Page, rows: Sequence[tuple[str, ...]]) -> None:
+    room = page.width - 4 - max(cells(row[1]) for row in rows)
+    shown = [(_shortened_to(name, room), value) for name, value in rows]
+    width = max(cells(name) for name, _ in shown)
+    for name, value in shown:
+        page.raw(_shortened_to(f"  {name}{' ' * (width - cells(name))}  {value}", page.width))
+
+
+def _calibration(page: _Page, reading: Reading, found: Calibration) -> None:
+    """The answer, its interval on an axis with what it is compared to, what else is said, the first tests."""
+    page.paragraph(headline_sentence(reading), most=3, look="label")
+    _calibration_axis(page, found)
+    if reading.sentence is not None and reading.conditions:
+        page.block("VERDICT", reading.sentence, most=2, look=reading.status)
+    lines = calibration_lines(found)
+    if lines:
+        page.block("why", " ".join(lines), most=5)
+    named = {table.title: table for table in calibration_tables(found)}
+    for table in [named[title] for title in ("Tests", "Scores") if title in named][:1]:
+        at = table.heads.index("p-value" if table.title == "Tests" else "Mean")
+        _two_columns(page, [(row[0], row[at]) for row in (table.heads, *table.rows[: TABLE_ROWS - 1])])
+
+
+def _calibration_axis(page: _Page, found: Calibration) -> None:
+    held, error = found.coverage, found.error
+    if held is not None:
+        low, high = min(held.lower, held.target), max(held.upper, held.target)
+        margin = 0.1 * (high - low) or 0.05
+        span = max(low - margin, 0.0), min(high + margin, 1.0)
+        _draw_axis(page, span, (held.lower, held.upper), [_Mark(held.value, "•"), _Mark(held.target, "t")])
+        key = "━ confidence interval   • covered   t promised"
+    elif error is not None and error.upper is not None and error.upper > 0:
+        marks = [_Mark(error.value, "•"), _Mark(error.null_value, "n")]
+        _draw_axis(page, (0.0, 1.1 * max(error.upper, error.value)), (error.lower, error.upper), marks)
+        key = "━ interval   • as measured" + (
+            "" if error.null_value is None else "   n mean of perfect predictions"
+        )
+    else:
+        return
+    page.raw("  " + _shortened_to(key, page.width - 2), "quiet")
 
 
 def _plan(page: _Page, reading: Reading) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from auditkit.report.batch import batch_lines, batch_sentence, reach_words
 from auditkit.report.bayes_words import bayes_lines, bayes_sentence
+from auditkit.report.calibration_words import calibration_lines, calibration_sentence
 from auditkit.report.numbers import (
     INFINITY,
     count_text,
@@ -50,6 +51,14 @@ TITLES = {
     "too-good": "Is the model too good to be true?",
     "trained-on": "Did the model train on this?",
     "unlearnability": "What did protecting the data buy?",
+    "calibration": "Do the probabilities mean what they say?",
+    "coverage": "Do the intervals cover as promised?",
+    "calibration-error": "Do the probabilities mean what they say?",
+    "coverage-result": "Do the intervals cover as promised?",
+    "test": "Does the test find a fault?",
+    "score": "How good are the predictions?",
+    "reliability": "Do the probabilities mean what they say?",
+    "decomposition": "What does the score consist of?",
 }
 
 UNITS = {"one-run": "canaries", "independent": "independent units", "post-hoc": "records"}
@@ -108,13 +117,14 @@ _BREAKS = {
     "stated.",
     "independent-reference": "A reference that overlaps with calibration or batch: the probability is not the one "
     "stated.",
-    "independent-rows": "Copies, subjects with several rows, or drift: what is called certified is too narrow. Groups "
-    "keep them together.",
+    "independent-rows": "Copies, subjects with several rows, or drift: intervals come out too "
+    "narrow, and what is called certified is not.",
     "fresh-test-points": "A model that was tuned on these points, or saw them: its error comes out too low.",
     "known-law": "Another population, or a mistaken number: the verdict against the floor is void.",
     "rival-fixed": "A rival picked on these very points: the test is that of the luckiest.",
     "secret-versions": "A version that leaked, or a published one that was picked: the p-value is void.",
     "clean-test": "Test rows that resemble training rows: clean-test errors come out too low.",
+    "given-bins": "Errors that cancel inside a bin: the true error is larger than that of these bins.",
     "direction-fixed": "A direction that was turned round after looking at the scores: the level is that "
     "of one direction only.",
 }
@@ -141,13 +151,11 @@ def method_words(method: str) -> str:
 
 def headline_sentence(reading: Reading) -> str:
     """The answer in one sentence, or why there is none."""
-    bound = reading.headline
+    bound, own = reading.headline, _own_sentence(reading)
     if reading.plan is not None:
         return plan_sentence(reading)
-    if reading.batch is not None:
-        return f"{capital(batch_sentence(reading.batch))}."
-    if reading.bayes is not None:
-        return f"{capital(bayes_sentence(reading.bayes))}."
+    if own is not None:
+        return f"{capital(own)}."
     if bound is None:
         return "This result holds no bound on epsilon."
     if bound.lower is None:
@@ -161,13 +169,22 @@ def headline_sentence(reading: Reading) -> str:
     return capital(answer)
 
 
+def _own_sentence(reading: Reading) -> str | None:
+    """The answer of results that are not about epsilon."""
+    if reading.batch is not None:
+        return batch_sentence(reading.batch)
+    if reading.bayes is not None:
+        return bayes_sentence(reading.bayes)
+    return None if reading.calibration is None else calibration_sentence(reading.calibration)
+
+
 def verdict_parts(reading: Reading) -> tuple[str, list[str]]:
     """The title of a report, and what else the verdict's sentence says that the headline does not.
 
     With a claim, or without a number, the title is the sentence up to its first colon; else the headline.
     """
     sentence, headline = reading.sentence, headline_sentence(reading)
-    if reading.batch is not None or reading.bayes is not None:
+    if _own_sentence(reading) is not None:
         return headline.removesuffix("."), []
     answered = reading.headline is not None and reading.headline.lower is not None
     if sentence is None:
@@ -186,6 +203,8 @@ def answer_lines(reading: Reading) -> list[str]:
         return [*batch_lines(reading.batch), *_condition_lines(reading)]
     if reading.bayes is not None:
         return [*bayes_lines(reading.bayes), *_condition_lines(reading)]
+    if reading.calibration is not None:
+        return [*calibration_lines(reading.calibration), *_condition_lines(reading)]
     title, others = verdict_parts(reading)
     headline = headline_sentence(reading)
     lines = [] if headline.startswith(title) or reading.status == "invalid-design" else [headline]

@@ -9,6 +9,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from auditkit.uncertainty.audits import calibration_audit
+    from auditkit.uncertainty.calibration import (
+        calibration_error,
+        classwise_calibration_error,
+        top_label_calibration_error,
+    )
+    from auditkit.uncertainty.coverage_audits import coverage_audit
+    from auditkit.uncertainty.covering import coverage
+    from auditkit.uncertainty.crps import crps_ensemble, crps_gaussian
+    from auditkit.uncertainty.decompositions import corp
+    from auditkit.uncertainty.diagrams import reliability
+    from auditkit.uncertainty.minimax import minimax_calibration_test
+    from auditkit.uncertainty.pit import pit_test, quantile_calibration
     from auditkit.uncertainty.results import (
         CalibrationAudit,
         CalibrationError,
@@ -19,6 +32,10 @@ if TYPE_CHECKING:
         Score,
         Test,
     )
+    from auditkit.uncertainty.scores import brier, interval_score, log_loss, pinball
+    from auditkit.uncertainty.selective import augrc, aurc, risk_threshold
+    from auditkit.uncertainty.smooth import smooth_calibration_error
+    from auditkit.uncertainty.walks import ks_calibration, kuiper_calibration, spiegelhalter
 
 _HOME = {
     "CalibrationAudit": "results",
@@ -29,6 +46,30 @@ _HOME = {
     "Reliability": "results",
     "Score": "results",
     "Test": "results",
+    "augrc": "selective",
+    "aurc": "selective",
+    "brier": "scores",
+    "calibration_audit": "audits",
+    "calibration_error": "calibration",
+    "classwise_calibration_error": "calibration",
+    "corp": "decompositions",
+    "coverage": "covering",
+    "coverage_audit": "coverage_audits",
+    "crps_ensemble": "crps",
+    "crps_gaussian": "crps",
+    "interval_score": "scores",
+    "ks_calibration": "walks",
+    "kuiper_calibration": "walks",
+    "log_loss": "scores",
+    "minimax_calibration_test": "minimax",
+    "pinball": "scores",
+    "pit_test": "pit",
+    "quantile_calibration": "pit",
+    "reliability": "diagrams",
+    "risk_threshold": "selective",
+    "smooth_calibration_error": "smooth",
+    "spiegelhalter": "walks",
+    "top_label_calibration_error": "calibration",
 }
 
 __all__ = [
@@ -40,6 +81,30 @@ __all__ = [
     "Reliability",
     "Score",
     "Test",
+    "augrc",
+    "aurc",
+    "brier",
+    "calibration_audit",
+    "calibration_error",
+    "classwise_calibration_error",
+    "corp",
+    "coverage",
+    "coverage_audit",
+    "crps_ensemble",
+    "crps_gaussian",
+    "interval_score",
+    "ks_calibration",
+    "kuiper_calibration",
+    "log_loss",
+    "minimax_calibration_test",
+    "pinball",
+    "pit_test",
+    "quantile_calibration",
+    "reliability",
+    "risk_threshold",
+    "smooth_calibration_error",
+    "spiegelhalter",
+    "top_label_calibration_error",
 ]
 
 

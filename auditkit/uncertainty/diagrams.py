@@ -16,7 +16,7 @@ from auditkit.uncertainty.results import Reliability
 
 Floats = NDArray[np.float64]
 
-CURVE_POINTS = 512
+CURVE_POINTS = 200
 HISTOGRAM_BINS = 20
 
 
@@ -44,8 +44,8 @@ def reliability(
     Returns
     -------
     Reliability
-        The curve has at most 512 points, each a prediction that occurs; its band is pointwise and drawn from at most
-        512 cells of equal mass.
+        The curve has at most 200 points, each a prediction that occurs; its band is pointwise and drawn from at most
+        200 cells of equal mass.
 
     Raises
     ------

@@ -89,7 +89,7 @@ def decompose(probabilities: Any) -> MemberDecomposition:
     Raises
     ------
     InputError
-        AK-UN-001, AK-UN-003, AK-UN-023.
+        AK-UN-001, AK-UN-003, AK-UN-026.
 
     Notes
     -----
@@ -98,7 +98,7 @@ def decompose(probabilities: Any) -> MemberDecomposition:
     array = as_numbers(probabilities, "probabilities")
     if array.ndim != 3 or array.shape[0] < 2 or array.shape[1] < 1:
         refuse(
-            "probabilities", "of two members or more, (M, n, K)", f"of shape {array.shape}", id="AK-UN-023"
+            "probabilities", "of two members or more, (M, n, K)", f"of shape {array.shape}", id="AK-UN-026"
         )
     labels = np.zeros(array.shape[1], dtype=np.int64)
     tables = [
@@ -126,7 +126,7 @@ def decompose_regression(means: Any, variances: Any) -> MemberDecomposition:
     Raises
     ------
     InputError
-        AK-UN-001, AK-UN-023, AK-UN-024.
+        AK-UN-001, AK-UN-026, AK-UN-027.
 
     Notes
     -----
@@ -135,11 +135,11 @@ def decompose_regression(means: Any, variances: Any) -> MemberDecomposition:
     centres = _read_members(means, "means")
     spreads = _read_members(variances, "variances")
     if centres.shape != spreads.shape:
-        refuse("variances", f"of the means' shape {centres.shape}", f"{spreads.shape}", id="AK-UN-023")
+        refuse("variances", f"of the means' shape {centres.shape}", f"{spreads.shape}", id="AK-UN-026")
     bad = np.argwhere(spreads < 0)
     if bad.size:
         m, i = bad[0].tolist()
-        refuse(f"variances[{m}, {i}]", "at least 0", f"{spreads[m, i]}", id="AK-UN-024")
+        refuse(f"variances[{m}, {i}]", "at least 0", f"{spreads[m, i]}", id="AK-UN-027")
     count = centres.shape[0]
     aleatoric, epistemic = spreads.mean(axis=0), centres.var(axis=0)
     left = []
@@ -153,11 +153,11 @@ def decompose_regression(means: Any, variances: Any) -> MemberDecomposition:
 def _read_members(value: Any, what: str) -> Floats:
     array = as_numbers(value, what)
     if array.ndim != 2 or array.shape[0] < 2 or array.shape[1] < 1:
-        refuse(what, "of two members or more, (M, n)", f"of shape {array.shape}", id="AK-UN-023")
+        refuse(what, "of two members or more, (M, n)", f"of shape {array.shape}", id="AK-UN-026")
     bad = np.argwhere(~np.isfinite(array))
     if bad.size:
         m, i = bad[0].tolist()
-        refuse(f"{what}[{m}, {i}]", "finite", f"{array[m, i]}", id="AK-UN-023")
+        refuse(f"{what}[{m}, {i}]", "finite", f"{array[m, i]}", id="AK-UN-026")
     return array.astype(np.float64)
 
 

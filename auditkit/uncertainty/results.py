@@ -297,7 +297,7 @@ class Reliability(Result):
     ----------
     bins : tuple of Bin
     curve : tuple of mapping
-        The isotonic (CORP) curve, at most 512 points: ``prediction``, ``rate``, ``null_lower``, ``null_upper``.
+        The isotonic (CORP) curve, at most 200 points: ``prediction``, ``rate``, ``null_lower``, ``null_upper``.
     histogram : tuple of int
         Rows in 20 equal-width bins of predictions.
     n : int
@@ -576,7 +576,7 @@ class CalibrationAudit(_Audit):
     groups : tuple of mapping
         For each group ``label``, ``n``, ``value``, ``lower``, ``upper``, ``p_value``, ``holm``, ``benjamini_hochberg``.
     figures : mapping
-        ``risk_coverage``: at most 512 points of ``coverage``, ``risk``.
+        ``risk_coverage``: at most 200 points of ``coverage``, ``risk``.
     """
 
     n_classes: int = 2

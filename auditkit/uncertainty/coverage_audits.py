@@ -1,0 +1,224 @@
+"""The audit of intervals, sets and normal predictive laws: coverage, sharpness and scores in one call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditkit.errors import InputError
+from auditkit.results import Check
+from auditkit.uncertainty._inputs import as_numbers, read_alpha, read_finite, read_labels, read_seed
+from auditkit.uncertainty.covering import coverage
+from auditkit.uncertainty.crps import crps_gaussian, read_gaussian
+from auditkit.uncertainty.pit import pit_test, quantile_calibration
+from auditkit.uncertainty.results import CoverageAudit, CoverageResult, Score, Test
+from auditkit.uncertainty.scores import interval_score, pinball, read_ends
+
+Floats = NDArray[np.float64]
+
+SIZE_BINS = 40
+
+
+def coverage_audit(
+    y: Any,
+    *,
+    lower: Any = None,
+    upper: Any = None,
+    mean: Any = None,
+    sd: Any = None,
+    sets: Any = None,
+    target: float = 0.9,
+    n_calibration: int | None = None,
+    groups: Any = None,
+    alpha: float = 0.05,
+    seed: int | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> CoverageAudit:
+    """Do intervals, sets or normal laws cover as promised?
+
+    Parameters
+    ----------
+    y : array_like, shape (n,)
+        What happened; with `sets` labels, the columns of the sets.
+    lower, upper : array_like, shape (n,), optional
+        Ends of intervals; infinite ends are allowed.
+    mean, sd : array_like, shape (n,), optional
+        Of normal predictive laws, judged by their central intervals of coverage `target`, by where the truth falls in
+        them and by their CRPS.
+    sets : array_like of bool, shape (n, K), optional
+        The labels in the set of each row.
+    target : float
+        Coverage that was promised.
+    n_calibration : int, optional
+        Rows that split conformal sets were calibrated on: then valid ones are the claim.
+    groups : array_like, shape (n,), optional
+        Declared groups.
+    alpha : float
+        Of intervals, tests and bands.
+    seed : int, optional
+        Recorded; nothing here is drawn.
+    progress : callable, optional
+
+    Returns
+    -------
+    CoverageAudit
+
+    Raises
+    ------
+    InputError
+        AK-UN-002, AK-UN-005 to AK-UN-008, AK-UN-021, AK-UN-023, AK-UN-033; AK-UN-032 unless exactly one of
+        intervals, laws and sets is given.
+    """
+    target, alpha, seed = read_alpha(target, "target"), read_alpha(alpha), read_seed(seed)
+    say, started = progress or (lambda _: None), time.perf_counter()
+    say("coverage")
+    about = _question({"intervals": (lower, upper), "gaussian": (mean, sd), "sets": (sets,)})
+    read = {"intervals": _of_intervals, "gaussian": _of_laws, "sets": _of_sets}[about]
+    given = {"intervals": (lower, upper), "gaussian": (mean, sd), "sets": (sets,)}[about]
+    hits, sharpness, scores, tests, figures = read(y, given, target, alpha)
+    held = coverage(hits, target=target, n_calibration=n_calibration, groups=groups, alpha=alpha)
+    return CoverageAudit(
+        alpha=alpha,
+        n=held.n,
+        seed=seed,
+        tests=tests,
+        scores=scores,
+        coverage=held,
+        checks=_checks(held, alpha),
+        settings={"target": target, "n_calibration": n_calibration, "alpha": alpha, "seed": seed},
+        figures=figures,
+        assumptions=held.assumptions,
+        warnings=held.warnings,
+        timing={"seconds": time.perf_counter() - started},
+        target=target,
+        about=about,
+        sharpness=sharpness,
+    )
+
+
+_Parts = tuple[Any, dict[str, Any], dict[str, Score], dict[str, Test], dict[str, Any]]
+
+
+def _question(parts: Mapping[str, tuple[Any, ...]]) -> str:
+    """The one that all arguments belong to."""
+    asked = [name for name, values in parts.items() if any(value is not None for value in values)]
+    if len(asked) != 1 or any(value is None for value in parts[asked[0]]):
+        raise InputError(
+            "coverage_audit: must be given lower and upper, or mean and sd, or sets",
+            id="AK-UN-032",
+            hint="coverage_audit(y, lower=..., upper=...)",
+        )
+    return asked[0]
+
+
+def _of_intervals(y: Any, given: tuple[Any, ...], target: float, alpha: float) -> _Parts:
+    low, high = (
+        as_numbers(end, name).astype(np.float64) for end, name in zip(given, ("lower", "upper"), strict=True)
+    )
+    y = read_finite(y, "y")
+    unbounded = (
+        np.isinf(low) | np.isinf(high) if low.shape == high.shape == y.shape else np.zeros(0, dtype=bool)
+    )
+    # ends at infinity are checked as if they were at y; those that are no numbers stay and are refused
+    shown = [np.where(np.isinf(end), y, end) if end.shape == y.shape else end for end in (low, high)]
+    read_ends(*shown)
+    read_finite(shown[0], "lower", y.size)
+    width = np.where(unbounded, np.inf, shown[1] - shown[0])
+    finite = width[~unbounded]
+    scores = {}
+    if finite.size:
+        scores["interval_score"] = interval_score(
+            y[~unbounded], low[~unbounded], high[~unbounded], 1 - target, interval_alpha=alpha
+        )
+    sharpness = {
+        "mean_width": float(finite.mean()) if finite.size == y.size else float("inf"),
+        "median_width": float(np.median(width)),
+        "infinite": int(unbounded.sum()),
+    }
+    figures = {"sizes": _histogram(finite)} if finite.size else {}
+    return (low <= y) & (y <= high), sharpness, scores, {}, figures
+
+
+def _of_laws(y: Any, given: tuple[Any, ...], target: float, alpha: float) -> _Parts:
+    from scipy.special import ndtr, ndtri
+
+    mean, sd = read_gaussian(*given)
+    y = read_finite(y, "y", mean.size)
+    z = (y - mean) / sd
+    u, reach = ndtr(z), float(ndtri((1 + target) / 2))
+    low, high = mean - reach * sd, mean + reach * sd
+    tails = ((1 - target) / 2, (1 + target) / 2)
+    scores = {
+        "crps": crps_gaussian(y, mean, sd, alpha=alpha),
+        "interval_score": interval_score(y, low, high, 1 - target, interval_alpha=alpha),
+        **{
+            f"pinball_{level:.6g}": pinball(y, q, level, alpha=alpha)
+            for level, q in zip(tails, (low, high), strict=True)
+        },
+    }
+    uniform, levels = pit_test(u, alpha=alpha), quantile_calibration(u)
+    figures = {
+        "pit": uniform.details["histogram"],
+        "quantile_calibration": {"level": list(levels.levels), "observed": list(levels.observed)},
+        "sizes": _histogram(high - low),
+    }
+    width = high - low
+    sharpness = {
+        "mean_width": float(width.mean()),
+        "median_width": float(np.median(width)),
+        "rms_sd": float(np.sqrt(np.square(sd).mean())),
+        "quantile_rms": levels.rms,
+    }
+    return np.abs(z) <= reach, sharpness, scores, {uniform.name: uniform}, figures
+
+
+def _of_sets(y: Any, given: tuple[Any, ...], target: float, alpha: float) -> _Parts:
+    table = as_numbers(given[0], "sets")
+    if table.ndim != 2 or table.shape[0] == 0 or not np.isin(table, (0, 1)).all():
+        raise InputError(
+            f"sets: must be rows of true and false, one column a label, not of shape {table.shape}",
+            id="AK-UN-033",
+            hint="sets[i, k] says whether label k is in the set of row i",
+        )
+    labels = read_labels(y, *table.shape)
+    size = table.sum(axis=1)
+    sharpness = {"mean_size": float(size.mean()), "empty": int(np.count_nonzero(size == 0))}
+    counts = np.bincount(size.astype(np.int64), minlength=table.shape[1] + 1)
+    figures = {"sizes": {"edges": (np.arange(counts.size + 1) - 0.5).tolist(), "counts": counts.tolist()}}
+    return (
+        table[np.arange(labels.size), labels] == 1,
+        sharpness,
+        {},
+        {},
+        figures if counts.size <= SIZE_BINS else {},
+    )
+
+
+def _histogram(values: Floats) -> dict[str, Any]:
+    """Counts between the least and the largest value; one bin where they are equal."""
+    spread = float(values.max() - values.min())
+    bins = SIZE_BINS if spread > 1e-9 * max(1.0, float(np.abs(values).max())) else 1
+    counts, edges = np.histogram(values, bins)
+    return {"edges": edges.tolist(), "counts": counts.tolist()}
+
+
+def _checks(held: CoverageResult, alpha: float) -> dict[str, Check]:
+    """Whether coverage, and that of each group, is what was promised, as far as these rows can say."""
+    claim = held.conformal or {"p_under": held.p_under}
+    p = float(claim["p_under"])
+    seen = (
+        ""
+        if held.detectable is None
+        else f"; a true coverage of {held.detectable:.3g} would have been noticed"
+    )
+    text = f"{held.covered:,} of {held.n:,} covered, p = {p:.3g} of so few{seen}"
+    checks = {"coverage": Check("coverage", "fail" if p <= alpha else "pass", text)}
+    if held.groups:
+        worst = min(held.groups, key=lambda group: group.holm)
+        words = f"the least p-value of {len(held.groups)} groups, adjusted by Holm, is {worst.holm:.3g} ({worst.label})"
+        checks["groups"] = Check("groups", "fail" if worst.holm <= alpha else "pass", words)
+    return checks
