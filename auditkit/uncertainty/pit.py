@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,13 +12,56 @@ from numpy.typing import NDArray
 
 from auditkit.arguments import refuse
 from auditkit.results import SCHEMA, Assumption, Result, json_ready
-from auditkit.uncertainty._inputs import read_alpha, read_finite
+from auditkit.uncertainty._inputs import as_numbers, read_alpha, read_finite, read_seed
 from auditkit.uncertainty.results import INDEPENDENT, Test
 
 Floats = NDArray[np.float64]
 
 UNIFORM = "the truth falls uniformly in its predictive law"
 LEVELS = np.arange(100) / 99
+
+
+def pit_values(y: Any, members: Any, *, seed: int | None = None) -> tuple[Floats, int]:
+    """The place of each outcome among its ensemble, made uniform by a random number.
+
+    Parameters
+    ----------
+    y : array_like, shape (n,)
+        What happened.
+    members : array_like, shape (n, m)
+        Predictions of the ensemble.
+    seed : int, optional
+
+    Returns
+    -------
+    u : ndarray, shape (n,)
+        (members below y + V (1 + members equal to y)) / (m + 1), V uniform: uniform where y and the members are
+        exchangeable.
+    seed : int
+        Gives the same values again.
+
+    Raises
+    ------
+    InputError
+        AK-UN-005, AK-UN-008, AK-UN-024.
+
+    Notes
+    -----
+    Source: Czado, Gneiting, Held, Predictive model assessment for count data (Biometrics 2009).
+    """
+    happened = read_finite(y, "y")
+    table = as_numbers(members, "members")
+    if table.ndim != 2 or table.shape[0] != happened.size or table.shape[1] < 1:
+        rows = f"a row of members for each of {happened.size:,} outcomes"
+        refuse("members", rows, f"of shape {table.shape}", id="AK-UN-024")
+    bad = np.flatnonzero(~np.isfinite(table).all(axis=1))
+    if bad.size:
+        refuse(f"members[{bad[0]}]", "finite", "NaN or infinite", id="AK-UN-024")
+    seed = read_seed(seed)
+    draw = np.random.default_rng([seed, 25]).random(happened.size)
+    below = (table < happened[:, None]).sum(axis=1)
+    equal = (table == happened[:, None]).sum(axis=1)
+    return (below + draw * (1 + equal)) / (table.shape[1] + 1), seed
 
 
 def pit_test(u: Any, *, alpha: float = 0.05) -> Test:
@@ -34,7 +78,8 @@ def pit_test(u: Any, *, alpha: float = 0.05) -> Test:
     -------
     Test
         ``details["histogram"]``: ``counts`` of min(20, n / 10) bins and the simultaneous exact binomial ``band`` of
-        counts. A uniform transform is no proof: faults of groups may cancel.
+        counts; ``details["anderson_darling"]``: ``statistic`` (infinite where a u is 0 or 1) with the
+        ``p_value`` of its limit law. A uniform transform is no proof: faults of groups may cancel.
 
     Raises
     ------
@@ -43,7 +88,8 @@ def pit_test(u: Any, *, alpha: float = 0.05) -> Test:
 
     Notes
     -----
-    Source: Dawid, Statistical theory: the prequential approach (1984).
+    Source: Dawid, Statistical theory: the prequential approach (1984); Marsaglia, Marsaglia, Evaluating the
+    Anderson-Darling distribution (J. Stat. Software 2004), section 2.
     """
     from scipy.stats import kstest
 
@@ -57,7 +103,10 @@ def pit_test(u: Any, *, alpha: float = 0.05) -> Test:
         null=UNIFORM,
         method="Kolmogorov-Smirnov",
         exact=True,
-        details={"histogram": pit_histogram(values, alpha)},
+        details={
+            "histogram": pit_histogram(values, alpha),
+            "anderson_darling": _anderson_darling(np.sort(values)),
+        },
     )
 
 
@@ -145,3 +194,26 @@ def _read(u: Any) -> Floats:
     if bad.size:
         refuse(f"u[{bad[0]}]", "from 0 to 1", f"{values[bad[0]]}", id="AK-UN-025", hint="u = F(y), not y")
     return values
+
+
+def _anderson_darling(rising: Floats) -> dict[str, float]:
+    """The statistic of sorted values with the p-value of infinitely many rows."""
+    if rising[0] == 0 or rising[-1] == 1:
+        return {"statistic": math.inf, "p_value": 0.0}
+    n = rising.size
+    odd = 2 * np.arange(1, n + 1) - 1
+    z = float(-n - (odd * (np.log(rising) + np.log1p(-rising[::-1]))).mean())
+    return {"statistic": z, "p_value": _anderson_darling_tail(z)}
+
+
+def _anderson_darling_tail(z: float) -> float:
+    """P(A^2 > z) of the limit law, to 2e-6."""
+    if z <= 0.01:
+        return 1.0
+    if z < 2:
+        factor = np.polyval([0.00168691, -0.0116720, 0.0347962, -0.0649821, 0.247105, 2.00012], z)
+        return 1 - math.exp(-1.2337141 / z) / math.sqrt(z) * float(factor)
+    power = np.polyval([-0.0003146, 0.008056, -0.082433, 0.43424, -2.30695, 1.0776], min(z, 10.0))
+    tail = -math.expm1(-math.exp(float(power)))
+    # beyond 10 the limit law falls like exp(-z) or faster
+    return tail * math.exp(-max(z - 10.0, 0.0))
