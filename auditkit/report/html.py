@@ -61,7 +61,7 @@ def render_html(result: Mapping[str, Any]) -> str:
     Returns
     -------
     str
-        One self-contained HTML document without scripts, under 200 kB for a result whose curves keep to 512
+        One self-contained HTML document without scripts, under 150 kB for a result whose curves keep to 512
         points. Equal input gives equal text.
 
     Raises

@@ -9,18 +9,33 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from auditkit.uncertainty.adjustments import benjamini_hochberg, benjamini_yekutieli, holm
     from auditkit.uncertainty.audits import calibration_audit
-    from auditkit.uncertainty.calibration import calibration_error, classwise_calibration_error, top_label_calibration_error
+    from auditkit.uncertainty.calibration import (
+        calibration_error,
+        classwise_calibration_error,
+        top_label_calibration_error,
+    )
     from auditkit.uncertainty.coverage_audits import coverage_audit
     from auditkit.uncertainty.covering import coverage
     from auditkit.uncertainty.crps import crps_ensemble, crps_gaussian
-    from auditkit.uncertainty.decompositions import corp
+    from auditkit.uncertainty.decompositions import corp, murphy
     from auditkit.uncertainty.diagrams import reliability
+    from auditkit.uncertainty.members import MemberDecomposition, decompose, decompose_regression
     from auditkit.uncertainty.minimax import minimax_calibration_test
-    from auditkit.uncertainty.pit import pit_test, quantile_calibration
-    from auditkit.uncertainty.results import CalibrationAudit, CalibrationError, CoverageAudit, CoverageResult, Decomposition, Reliability, Score, Test
-    from auditkit.uncertainty.scores import brier, interval_score, log_loss, pinball
-    from auditkit.uncertainty.selective import augrc, aurc, risk_threshold
+    from auditkit.uncertainty.pit import QuantileCalibration, pit_test, pit_values, quantile_calibration
+    from auditkit.uncertainty.results import (
+        CalibrationAudit,
+        CalibrationError,
+        CoverageAudit,
+        CoverageResult,
+        Decomposition,
+        Reliability,
+        Score,
+        Test,
+    )
+    from auditkit.uncertainty.scores import brier, interval_score, log_loss, paired_difference, pinball
+    from auditkit.uncertainty.selective import RiskThreshold, augrc, aurc, risk_threshold
     from auditkit.uncertainty.smooth import smooth_calibration_error
     from auditkit.uncertainty.walks import ks_calibration, kuiper_calibration, spiegelhalter
 
@@ -30,11 +45,16 @@ _HOME = {
     "CoverageAudit": "results",
     "CoverageResult": "results",
     "Decomposition": "results",
+    "MemberDecomposition": "members",
+    "QuantileCalibration": "pit",
     "Reliability": "results",
+    "RiskThreshold": "selective",
     "Score": "results",
     "Test": "results",
     "augrc": "selective",
     "aurc": "selective",
+    "benjamini_hochberg": "adjustments",
+    "benjamini_yekutieli": "adjustments",
     "brier": "scores",
     "calibration_audit": "audits",
     "calibration_error": "calibration",
@@ -44,13 +64,19 @@ _HOME = {
     "coverage_audit": "coverage_audits",
     "crps_ensemble": "crps",
     "crps_gaussian": "crps",
+    "decompose": "members",
+    "decompose_regression": "members",
+    "holm": "adjustments",
     "interval_score": "scores",
     "ks_calibration": "walks",
     "kuiper_calibration": "walks",
     "log_loss": "scores",
     "minimax_calibration_test": "minimax",
+    "murphy": "decompositions",
+    "paired_difference": "scores",
     "pinball": "scores",
     "pit_test": "pit",
+    "pit_values": "pit",
     "quantile_calibration": "pit",
     "reliability": "diagrams",
     "risk_threshold": "selective",
@@ -65,11 +91,16 @@ __all__ = [
     "CoverageAudit",
     "CoverageResult",
     "Decomposition",
+    "MemberDecomposition",
+    "QuantileCalibration",
     "Reliability",
+    "RiskThreshold",
     "Score",
     "Test",
     "augrc",
     "aurc",
+    "benjamini_hochberg",
+    "benjamini_yekutieli",
     "brier",
     "calibration_audit",
     "calibration_error",
@@ -79,13 +110,19 @@ __all__ = [
     "coverage_audit",
     "crps_ensemble",
     "crps_gaussian",
+    "decompose",
+    "decompose_regression",
+    "holm",
     "interval_score",
     "ks_calibration",
     "kuiper_calibration",
     "log_loss",
     "minimax_calibration_test",
+    "murphy",
+    "paired_difference",
     "pinball",
     "pit_test",
+    "pit_values",
     "quantile_calibration",
     "reliability",
     "risk_threshold",

@@ -269,7 +269,8 @@ def list_bins(cells: Cells, null: Floats, alpha: float) -> tuple[Bin, ...]:
     """Each cell with its intervals and the band of its outcomes under calibration."""
     alone = rate_intervals(cells, alpha)
     together = rate_intervals(cells, alpha / cells.rows.size)
-    band = np.quantile(null / cells.weight, [alpha / 2, 1 - alpha / 2], axis=0)
+    # sums of weights are rounded: a mean of outcomes is at most 1 all the same
+    band = np.clip(np.quantile(null / cells.weight, [alpha / 2, 1 - alpha / 2], axis=0), 0, 1)
     columns = (
         *(cells.low, cells.high, cells.rows, cells.weight / cells.weight.sum()),
         *(cells.mean_prediction, cells.mean_outcome, *alone, *together, *band),

@@ -196,18 +196,18 @@ def _read(u: Any) -> Floats:
     return values
 
 
-def _anderson_darling(rising: Floats) -> dict[str, float]:
+def _anderson_darling(rising: Floats) -> dict[str, Any]:
     """The statistic of sorted values with the p-value of infinitely many rows."""
     if rising[0] == 0 or rising[-1] == 1:
-        return {"statistic": math.inf, "p_value": 0.0}
+        return {"statistic": math.inf, "p_value": 0.0, "method": "asymptotic"}
     n = rising.size
     odd = 2 * np.arange(1, n + 1) - 1
     z = float(-n - (odd * (np.log(rising) + np.log1p(-rising[::-1]))).mean())
-    return {"statistic": z, "p_value": _anderson_darling_tail(z)}
+    return {"statistic": z, "p_value": _anderson_darling_tail(z), "method": "asymptotic"}
 
 
 def _anderson_darling_tail(z: float) -> float:
-    """P(A^2 > z) of the limit law, to 2e-6."""
+    """P(A^2 > z) of the limit law, by the fit of the source."""
     if z <= 0.01:
         return 1.0
     if z < 2:

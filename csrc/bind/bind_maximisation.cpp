@@ -24,7 +24,8 @@ SumMethod method_of(int method) {
 /// `values` holds `sets` rows of equal length.
 Array sums(const Array& values, std::int64_t sets, std::int64_t m, std::int64_t total, int method, unsigned n_threads) {
   const auto all = view(values);
-  require(sets >= 1 && m >= 1 && m <= kLargestCount && all.size() % static_cast<std::size_t>(sets) == 0, "shape mismatch");
+  require(sets >= 1 && m >= 1 && m <= kLargestCount && all.size() % static_cast<std::size_t>(sets) == 0,
+          "shape mismatch");
   const std::size_t size = all.size() / static_cast<std::size_t>(sets);
   require(size >= 1 && total >= 0 && total <= m * static_cast<std::int64_t>(size - 1), "total out of range");
   for (std::size_t i = 0; i < static_cast<std::size_t>(sets); ++i) check_values(all.subspan(i * size, size));
