@@ -227,3 +227,22 @@ def test_draws_from_predictions_at_edge_sizes(dtype, n):
     bad = np.array([np.nan, np.inf, -5.0, 7.0])
     core.spread_residuals(bad, np.zeros(4, dtype=np.uint8), 5)
     core.partition_errors(bad, np.zeros(4, dtype=np.uint8), 3)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("n", "k"), [(0, 3), (1, 1), (5, 2), (1025, 7)])
+def test_adaptive_sets_at_edge_sizes(dtype, n, k):
+    p = np.full((n, k), 1 / k, dtype=dtype)
+    labels, none = np.arange(n, dtype=np.int64) % k, np.empty(0)
+    for u in (none, np.full(n, 0.5)):
+        for n_threads in (1, 3):
+            assert core.adaptive_scores(p, labels, u, 0.1, 1, n_threads).shape == (n,)
+            assert core.adaptive_sets(p, np.full(n, np.inf), u, 0.1, 1, n_threads).all()
+    assert not core.adaptive_sets(np.full((2, k), np.nan), np.ones(2), none, 0.0, 0, 1).any()
+
+
+def test_counts_of_earlier_values_at_edge_sizes():
+    for n in (0, 1, 64, 1000):
+        larger, equal = core.count_earlier(np.zeros(n, dtype=np.int64), min(n, 1))
+        assert larger.sum() == 0 and np.array_equal(equal, np.arange(n))
+        assert core.count_earlier(np.arange(n)[::-1].copy(), n)[0].tolist() == list(range(n))

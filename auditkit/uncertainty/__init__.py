@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         classwise_calibration_error,
         top_label_calibration_error,
     )
+    from auditkit.uncertainty.conformal import conformal_interval, conformal_sets
     from auditkit.uncertainty.coverage_audits import coverage_audit
     from auditkit.uncertainty.covering import coverage
     from auditkit.uncertainty.crps import crps_ensemble, crps_gaussian
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from auditkit.uncertainty.scores import brier, interval_score, log_loss, paired_difference, pinball
     from auditkit.uncertainty.selective import RiskThreshold, augrc, aurc, risk_threshold
     from auditkit.uncertainty.smooth import smooth_calibration_error
+    from auditkit.uncertainty.streams import conformal_p_values, jumper_martingale
     from auditkit.uncertainty.walks import ks_calibration, kuiper_calibration, spiegelhalter
 
 _HOME = {
@@ -59,6 +61,9 @@ _HOME = {
     "calibration_audit": "audits",
     "calibration_error": "calibration",
     "classwise_calibration_error": "calibration",
+    "conformal_interval": "conformal",
+    "conformal_p_values": "streams",
+    "conformal_sets": "conformal",
     "corp": "decompositions",
     "coverage": "covering",
     "coverage_audit": "coverage_audits",
@@ -68,6 +73,7 @@ _HOME = {
     "decompose_regression": "members",
     "holm": "adjustments",
     "interval_score": "scores",
+    "jumper_martingale": "streams",
     "ks_calibration": "walks",
     "kuiper_calibration": "walks",
     "log_loss": "scores",
@@ -105,6 +111,9 @@ __all__ = [
     "calibration_audit",
     "calibration_error",
     "classwise_calibration_error",
+    "conformal_interval",
+    "conformal_p_values",
+    "conformal_sets",
     "corp",
     "coverage",
     "coverage_audit",
@@ -114,6 +123,7 @@ __all__ = [
     "decompose_regression",
     "holm",
     "interval_score",
+    "jumper_martingale",
     "ks_calibration",
     "kuiper_calibration",
     "log_loss",

@@ -1,0 +1,182 @@
+"""Split conformal prediction: sets of labels and intervals with exact finite-sample thresholds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditkit import _core
+from auditkit.arguments import decimal_number, finite_number, one_of, refuse
+from auditkit.runtime import get_num_threads
+from auditkit.uncertainty._inputs import (
+    Multiclass,
+    as_numbers,
+    read_alpha,
+    read_count,
+    read_finite,
+    read_groups,
+    read_multiclass,
+    read_seed,
+)
+
+Floats = NDArray[np.float64]
+Threshold = float | Mapping[str, float]
+
+METHODS = ("lac", "aps", "raps")
+
+
+def conformal_sets(
+    P_cal: Any,
+    y_cal: Any,
+    P_test: Any,
+    *,
+    alpha: float,
+    method: str = "lac",
+    randomized: bool = False,
+    penalty: float = 0.01,
+    free_ranks: int = 5,
+    groups: tuple[Any, Any] | None = None,
+    seed: int | None = None,
+) -> tuple[NDArray[np.bool_], Threshold]:
+    """Sets of labels that hold the true one with probability at least 1 - alpha.
+
+    Parameters
+    ----------
+    P_cal : array_like, shape (n, K)
+        Class probabilities of calibration rows, which the model was not fitted on.
+    y_cal : array_like, shape (n,)
+        Their labels, columns from 0.
+    P_test : array_like, shape (m, K)
+        Of the rows to predict.
+    alpha : float
+        Share of rows that may be missed, over calibration and test rows together. 0.1 means one tenth exactly.
+    method : {"lac", "aps", "raps"}
+        Score of a label: 1 - its probability; or the probability of the labels ranked before it and its own; or that
+        with a penalty on ranks. Equal probabilities are ranked by column.
+    randomized : bool
+        With aps and raps: its own probability counts a uniform share. Sets are smaller, and may be empty.
+    penalty, free_ranks : float, int
+        With raps: added for each rank beyond `free_ranks`.
+    groups : pair of array_like, shapes (n,) and (m,), optional
+        Groups of calibration and of test rows: coverage then holds in each (Mondrian).
+    seed : int, optional
+        Of the random shares. Without one they are drawn and cannot be repeated.
+
+    Returns
+    -------
+    sets : ndarray of bool, shape (m, K)
+    threshold : float or mapping of str to float
+        The largest score in a set, of each group where there are groups; infinite, and sets hold all labels, where
+        ceil((n + 1)(1 - alpha)) exceeds n.
+
+    Raises
+    ------
+    InputError
+        AK-UN-001 to AK-UN-003, AK-UN-006 to AK-UN-009, AK-UN-034, AK-UN-035.
+
+    Notes
+    -----
+    O(K + s log K) a row for a set of s labels. Source: Sadinle, Lei, Wasserman, Least ambiguous set-valued classifiers
+    (JASA 2019); Romano, Sesia, Candes (NeurIPS 2020); Angelopoulos, Bates, Malik, Jordan (ICLR 2021).
+    """
+    one_of(method, METHODS, "method", id="AK-UN-009")
+    level, seed = read_alpha(alpha), read_seed(seed)
+    calibration = read_multiclass(P_cal, y_cal, names=("P_cal", "y_cal"))
+    asked = as_numbers(P_test, "P_test")
+    test = read_multiclass(asked, np.zeros(asked.shape[:1], dtype=np.int64), names=("P_test", "y_test"))
+    if test.k != calibration.k:
+        refuse("P_test", f"rows of {calibration.k} columns as P_cal", f"of {test.k}", id="AK-UN-034")
+    rule = _read_rule(method, penalty, free_ranks)
+    # both sides in float64: a score must not depend on which array was float32
+    tables = calibration.P.astype(np.float64), test.P.astype(np.float64)
+    shares = _shares(calibration.n, test.n, method != "lac" and randomized, seed)
+    scores = _label_scores(tables[0], calibration, rule, shares[0])
+    threshold, of_row = _thresholds(scores, test.n, level, groups)
+    if rule is None:
+        return 1 - tables[1] <= of_row[:, None], threshold
+    sets = _core.adaptive_sets(tables[1], of_row, shares[1], *rule, get_num_threads())
+    return sets.view(np.bool_), threshold
+
+
+def conformal_interval(residuals_cal: Any, *, alpha: float, groups: Any = None) -> Threshold:
+    """The half width of intervals that hold a new value with probability at least 1 - alpha.
+
+    Parameters
+    ----------
+    residuals_cal : array_like, shape (n,)
+        Sizes of residuals, or other scores, of calibration rows: a new value is covered where its score is at most the
+        result.
+    alpha : float
+        As in `conformal_sets`.
+    groups : array_like, shape (n,), optional
+        Of the rows: one half width for each group.
+
+    Returns
+    -------
+    float or mapping of str to float
+        The ceil((n + 1)(1 - alpha))-th smallest score; infinite where that exceeds n.
+
+    Raises
+    ------
+    InputError
+        AK-UN-005 to AK-UN-007.
+
+    Notes
+    -----
+    Source: Papadopoulos et al., Inductive confidence machines for regression (2002).
+    """
+    level, scores = read_alpha(alpha), read_finite(residuals_cal, "residuals_cal")
+    if groups is None:
+        return conformal_quantile(scores, level)
+    codes, labels = read_groups(groups, scores.size)
+    return {label: conformal_quantile(scores[codes == code], level) for code, label in enumerate(labels)}
+
+
+def conformal_quantile(scores: Floats, alpha: float) -> float:
+    """The k-th smallest score, k = ceil((n + 1)(1 - alpha)) of alpha as it was typed; infinity where k exceeds n."""
+    exact = decimal_number(alpha)
+    assert exact is not None
+    k = math.ceil((scores.size + 1) * (1 - exact))
+    return math.inf if k > scores.size else float(np.partition(scores, k - 1)[k - 1])
+
+
+def _read_rule(method: str, penalty: float, free_ranks: int) -> tuple[float, int] | None:
+    """Penalty and free ranks of the adaptive methods; None for LAC."""
+    size = finite_number(penalty)
+    if size is None or size < 0:
+        refuse("penalty", "a number of at least 0", repr(penalty), id="AK-UN-035")
+    free = read_count(free_ranks, "free_ranks", least=0)
+    return {"lac": None, "aps": (0.0, 0), "raps": (size, free)}[method]
+
+
+def _shares(n: int, m: int, wanted: bool, seed: int) -> tuple[Floats, Floats]:
+    if not wanted:
+        return np.empty(0), np.empty(0)
+    return _core.philox_uniform(seed, 0, 0, n), _core.philox_uniform(seed, 1, 0, m)
+
+
+def _label_scores(P: Floats, data: Multiclass, rule: tuple[float, int] | None, shares: Floats) -> Floats:
+    if rule is None:
+        return np.asarray(1 - P[np.arange(data.n), data.labels])
+    return _core.adaptive_scores(P, data.labels, shares, *rule, get_num_threads())
+
+
+def _thresholds(
+    scores: Floats, m: int, alpha: float, groups: tuple[Any, Any] | None
+) -> tuple[Threshold, Floats]:
+    """The threshold, or one for each group, and that of each test row; infinite for groups without calibration rows."""
+    if groups is None:
+        threshold = conformal_quantile(scores, alpha)
+        return threshold, np.full(m, threshold)
+    if not isinstance(groups, tuple | list) or len(groups) != 2:
+        refuse("groups", "a pair, of calibration and of test rows", type(groups).__name__, id="AK-UN-006")
+    codes, labels = read_groups(groups[0], scores.size)
+    test_codes, test_labels = read_groups(groups[1], m)
+    quantile: Callable[[int], float] = lambda code: conformal_quantile(scores[codes == code], alpha)  # noqa: E731
+    found = {label: quantile(code) for code, label in enumerate(labels)}
+    of_label = np.array([found.get(label, math.inf) for label in test_labels])
+    return {**dict.fromkeys(test_labels, math.inf), **found}, of_label[test_codes]
