@@ -188,6 +188,13 @@ def test_mass_at_the_ends_counts_whole():
     )
 
 
+def test_residuals_at_the_ends_count_whole():
+    """A residual at 0 or 1 is its own mirror image: as a point of the grid it must count twice."""
+    p, y = np.array([0.0, 0.0, 1.0, 1.0, 0.5]), np.array([1, 0, 0, 1, 1])
+    found = smooth_calibration_error(p, y, bandwidth=0.1, replicates=1, seed=1)
+    assert found.value == pytest.approx(direct_smooth(p, y, 0.1), abs=1e-5)
+
+
 def test_the_width_is_not_one_of_a_grid():
     """Calibrated rows: a peer's widths are multiples of 1/1024, and so its values near 0."""
     p, y = sample(100_000)
