@@ -13,6 +13,7 @@ from auditkit.errors import InputError
 from auditkit.uncertainty.coverage_audits import coverage_audit
 from auditkit.uncertainty.covering import conformal_rank, coverage, detectable_coverage
 from auditkit.uncertainty.crps import crps_ensemble, crps_gaussian
+from auditkit.uncertainty.found_groups import found_groups
 from auditkit.uncertainty.pit import pit_test, quantile_calibration
 
 
@@ -170,6 +171,28 @@ def test_sets_are_judged_by_their_labels():
     assert [group.label for group in found.coverage.groups] == ["x", "y"]
 
 
+def test_undeclared_groups_are_found_on_one_half_and_tested_on_the_other():
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=(3000, 3))
+    y = np.where(x[:, 1] > 1, 1.8, 1.0) * rng.normal(size=3000)
+    reach = stats.norm.isf(0.05)
+    found = coverage_audit(y, lower=np.full(3000, -reach), upper=np.full(3000, reach), features=x, seed=1)
+    worst = min(found.coverage.found, key=lambda group: group.holm)
+    assert found.checks["found-groups"].status == "fail" and worst.label.startswith("x1 > ")
+    assert sum(group.n for group in found.coverage.found) == 1500
+    assert coverage_audit(y[:150], mean=y[:150], sd=np.ones(150), features=x[:150]).coverage.found == ()
+
+
+def test_groups_are_not_found_where_there_are_none():
+    failed = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        hits = rng.random(400) < 0.9
+        groups = found_groups(hits.view(np.uint8), rng.random((400, 4)), target=0.9, alpha=0.05, seed=seed)
+        failed += bool(groups) and min(group.holm for group in groups) <= 0.05
+    assert failed <= stats.binom.isf(1e-6, 60, 0.05)
+
+
 def test_bad_input_is_refused():
     for call, id in (
         (lambda: coverage([], target=0.9), "AK-UN-008"),
@@ -189,6 +212,8 @@ def test_bad_input_is_refused():
         (lambda: coverage_audit([1.0, 2.0], lower=[0.0], upper=[3.0]), "AK-UN-005"),
         (lambda: coverage_audit([0], sets=[[2, 1]]), "AK-UN-033"),
         (lambda: coverage_audit([2], sets=[[True, False]]), "AK-UN-002"),
+        (lambda: coverage_audit([1.0], mean=[1.0], sd=[1.0], features=[math.nan]), "AK-UN-037"),
+        (lambda: coverage_audit([1.0], mean=[1.0], sd=[1.0], features=[1.0, 2.0]), "AK-UN-037"),
     ):
         with pytest.raises(InputError) as caught:
             call()

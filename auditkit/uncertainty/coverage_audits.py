@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from auditkit.results import Check
 from auditkit.uncertainty._inputs import as_numbers, read_alpha, read_finite, read_labels, read_seed
 from auditkit.uncertainty.covering import coverage
 from auditkit.uncertainty.crps import crps_gaussian, read_gaussian
+from auditkit.uncertainty.found_groups import found_groups
 from auditkit.uncertainty.pit import pit_test, quantile_calibration
 from auditkit.uncertainty.results import CoverageAudit, CoverageResult, Score, Test
 from auditkit.uncertainty.scores import interval_score, pinball, read_ends
@@ -34,6 +36,7 @@ def coverage_audit(
     target: float = 0.9,
     n_calibration: int | None = None,
     groups: Any = None,
+    features: Any = None,
     alpha: float = 0.05,
     seed: int | None = None,
     progress: Callable[[str], None] | None = None,
@@ -57,10 +60,13 @@ def coverage_audit(
         Rows that split conformal sets were calibrated on: then valid ones are the claim.
     groups : array_like, shape (n,), optional
         Declared groups.
+    features : array_like, shape (n,) or (n, d), optional
+        What undeclared groups may differ by: a shallow tree finds them on one half of the rows, the other half tests
+        them. From 200 rows on.
     alpha : float
         Of intervals, tests and bands.
     seed : int, optional
-        Recorded; nothing here is drawn.
+        Of the halves.
     progress : callable, optional
 
     Returns
@@ -70,7 +76,7 @@ def coverage_audit(
     Raises
     ------
     InputError
-        AK-UN-002, AK-UN-005 to AK-UN-008, AK-UN-021, AK-UN-023, AK-UN-033; AK-UN-032 unless exactly one of
+        AK-UN-002, AK-UN-005 to AK-UN-008, AK-UN-021, AK-UN-023, AK-UN-033, AK-UN-037; AK-UN-032 unless exactly one of
         intervals, laws and sets is given.
     """
     target, alpha, seed = read_alpha(target, "target"), read_alpha(alpha), read_seed(seed)
@@ -81,6 +87,10 @@ def coverage_audit(
     given = {"intervals": (lower, upper), "gaussian": (mean, sd), "sets": (sets,)}[about]
     hits, sharpness, scores, tests, figures = read(y, given, target, alpha)
     held = coverage(hits, target=target, n_calibration=n_calibration, groups=groups, alpha=alpha)
+    if features is not None:
+        say("undeclared groups")
+        codes = np.asarray(hits).astype(np.uint8)
+        held = replace(held, found=found_groups(codes, features, target=target, alpha=alpha, seed=seed))
     return CoverageAudit(
         alpha=alpha,
         n=held.n,
@@ -217,8 +227,9 @@ def _checks(held: CoverageResult, alpha: float) -> dict[str, Check]:
     )
     text = f"{held.covered:,} of {held.n:,} covered, p = {p:.3g} of so few{seen}"
     checks = {"coverage": Check("coverage", "fail" if p <= alpha else "pass", text)}
-    if held.groups:
-        worst = min(held.groups, key=lambda group: group.holm)
-        words = f"the least p-value of {len(held.groups)} groups, adjusted by Holm, is {worst.holm:.3g} ({worst.label})"
-        checks["groups"] = Check("groups", "fail" if worst.holm <= alpha else "pass", words)
+    for name, groups in (("groups", held.groups), ("found-groups", held.found)):
+        if groups:
+            worst = min(groups, key=lambda group: group.holm)
+            words = f"the least p-value of {len(groups)} groups, adjusted by Holm, is {worst.holm:.3g} ({worst.label})"
+            checks[name] = Check(name, "fail" if worst.holm <= alpha else "pass", words)
     return checks
