@@ -69,12 +69,12 @@ def smooth_calibration_error(
     replicates, seed = read_count(replicates, "replicates", most=10**5), read_seed(seed)
     alpha = read_alpha(alpha)
     data, _ = read_predictions(p, y)
-    value, width = _smooth_error(_core.spread_residuals(data.p, data.y, GRID + 1), bandwidth)
+    value = _smooth_error(_core.spread_residuals(data.p, data.y, GRID + 1), bandwidth)
     null = np.empty(replicates)
     for first in range(0, replicates, 64):  # grids of 64 replicates at once: 4 MB
         count = min(64, replicates - first)
         grids = _core.draw_residuals(data.p, GRID + 1, seed, count, get_num_threads(), first)
-        null[first : first + count] = [_smooth_error(grid, bandwidth)[0] for grid in grids]
+        null[first : first + count] = [_smooth_error(grid, bandwidth) for grid in grids]
     return CalibrationError(
         name="smooth_calibration_error",
         value=value,
@@ -90,23 +90,26 @@ def smooth_calibration_error(
         norm="l1",
         seed=seed,
         replicates=replicates,
-        details={"bandwidth": width},
+        details={"bandwidth": max(value, LEAST_WIDTH) if bandwidth is None else bandwidth},
         assumptions=(INDEPENDENT,),
     )
 
 
-def _smooth_error(grid: Floats, bandwidth: float | None) -> tuple[float, float]:
-    """The smooth error of residuals on the grid, and its width."""
+def _smooth_error(grid: Floats, bandwidth: float | None) -> float:
+    """The smooth error of residuals on the grid, at a width or at that which equals it."""
+    return fixed_point(grid) if bandwidth is None else _error_by_width(grid)(bandwidth)
+
+
+def fixed_point(grid: Floats) -> float:
+    """The width that equals its error, of residuals on the grid; 1e-6 or less where the error is."""
     from scipy.optimize import brentq
 
     error = _error_by_width(grid)
-    if bandwidth is not None:
-        return error(bandwidth), bandwidth
-    if error(LEAST_WIDTH) <= LEAST_WIDTH:
-        return error(LEAST_WIDTH), LEAST_WIDTH
+    least = error(LEAST_WIDTH)
+    if least <= LEAST_WIDTH:
+        return least
     # the error falls with the width, so error - width has one root and a slope below -1
-    width = float(brentq(lambda h: error(h) - h, LEAST_WIDTH, 1.0, xtol=1e-9, rtol=1e-9))
-    return width, width
+    return float(brentq(lambda h: error(h) - h, LEAST_WIDTH, 1.0, xtol=1e-9, rtol=1e-9))
 
 
 def _error_by_width(grid: Floats) -> Callable[[float], float]:

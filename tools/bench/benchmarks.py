@@ -418,11 +418,18 @@ def calibration(bench: Bench) -> None:
         least = _compare_numbers(bench, plain, "binned_error", case, name)
     bench.report.bar(name, least, 3e-3)
     bench.report.row(f"{name}, with interval and test", bench.ask("calibration_error", case))
-    for package in ("torchmetrics", "netcal", "relplot"):
+    for package in ("torchmetrics", "netcal"):
         peer = bench.peer(package)
         if peer is not None:
             with peer:
                 _compare_numbers(bench, peer, "binned_error", case, f"{name}, {package}")
+    name = "smooth calibration error, 1,000,000 rows"
+    peer = bench.peer("relplot")
+    if peer is None:
+        bench.report.bar(name, bench.report.row(name, bench.ask("smooth_error", case)), 0.1)
+        return
+    with peer:
+        bench.report.bar(name, _compare_numbers(bench, peer, "smooth_error", case, name), 0.1)
 
 
 def startup(bench: Bench) -> None:

@@ -337,3 +337,18 @@ def calibration_error(case: dict[str, Any]) -> Task:
     auditkit.set_num_threads(case["threads"])
     p, y = predictions(case)
     return lambda: calibration_error(p, y, bins=case["bins"], seed=1).value
+
+
+def smooth_error(case: dict[str, Any]) -> Task:
+    """The smooth calibration error alone: rows are checked, no test."""
+    from auditkit import _core
+    from auditkit.uncertainty._inputs import read_binary
+    from auditkit.uncertainty.smooth import GRID, fixed_point
+
+    p, y = predictions(case)
+
+    def run() -> float:
+        data = read_binary(p, y)
+        return fixed_point(_core.spread_residuals(data.p, data.y, GRID + 1))
+
+    return run

@@ -1,4 +1,4 @@
-"""The calibration errors, as relplot does them."""
+"""The smooth calibration error, as relplot does it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,6 @@ from cases import predictions
 
 def describe() -> dict[str, Any]:
     return {"package": "relplot", "version": version("relplot")}
-
-
-def binned_error(case: dict[str, Any]) -> Callable[[], float]:
-    """Its binned error; the number of bins that it makes is its own affair."""
-    p, y = predictions(case)
-    return lambda: float(relplot.metrics.ece(f=p, y=y, nbins=case["bins"]))
 
 
 def smooth_error(case: dict[str, Any]) -> Callable[[], float]:
