@@ -94,12 +94,33 @@ def test_an_underconfident_model_is_rejected_on_both_sides():
     assert spiegelhalter(p, y).direction == "overconfident" and spiegelhalter(p, y).p_value < 1e-6
 
 
-@pytest.mark.parametrize("test", [spiegelhalter, ks_calibration, kuiper_calibration])
+@pytest.mark.parametrize(
+    "test", [spiegelhalter, ks_calibration, kuiper_calibration, minimax_calibration_test]
+)
 def test_what_was_impossible_and_happened_is_rejected(test):
     assert test([0.0, 0.5, 0.5], [1, 0, 1]).p_value == 0
-    assert test([1.0, 0.5, 0.5], [0, 0, 1]).details["contradicted"] == 1
+    assert test([1.0, 0.5, 0.5], [0, 0, 1]).p_value == 0
     certain = test([0.0, 1.0], [0, 1])
     assert (certain.statistic, certain.p_value) == (0, 1)
+
+
+def test_a_contradiction_is_no_draw():
+    found = ks_calibration([0.0, 0.5], [1, 0])
+    assert (found.method, found.replicates, found.details["contradicted"]) == ("contradiction", None, 1)
+
+
+@pytest.mark.parametrize("p", [1e-300, 1e-200, 1e-160, 1e-30])
+def test_probabilities_near_zero_have_p_values(p):
+    for test in (ks_calibration, kuiper_calibration):
+        assert test([p], [0], method="asymptotic").p_value == pytest.approx(1, abs=1e-5)
+    assert spiegelhalter([p], [0]).p_value == pytest.approx(1, abs=1e-5)
+
+
+def test_any_width_gives_a_value():
+    mean = abs(float((P - Y).mean()))
+    for width in (1e5, 1e150, 1e300):
+        found = smooth_calibration_error(P, Y, bandwidth=width, replicates=1, seed=1)
+        assert found.value == pytest.approx(mean, abs=1e-12)
 
 
 @pytest.mark.parametrize("test", [ks_calibration, kuiper_calibration, minimax_calibration_test])

@@ -11,7 +11,10 @@ from auditkit.runtime import get_num_threads
 from auditkit.uncertainty._inputs import read_count, read_predictions, read_seed
 from auditkit.uncertainty.nulls import p_value
 from auditkit.uncertainty.results import Test
-from auditkit.uncertainty.walks import CALIBRATED
+from auditkit.uncertainty.walks import CALIBRATED, contradicted
+
+MOST_LEVELS = 24
+"""Partitions at most: 2^24 bins of the finest."""
 
 
 def minimax_calibration_test(p: Any, y: Any, *, replicates: int = 199, seed: int | None = None) -> Test:
@@ -30,7 +33,8 @@ def minimax_calibration_test(p: Any, y: Any, *, replicates: int = 199, seed: int
     Test
         ``details``: ``bins`` of the partition that stands out most, and ``partitions``, how many there were. The finest
         has about two rows a bin. Exact: partitions are standardised by observed and drawn values alike, so the
-        observed one is exchangeable with the others under calibration.
+        observed one is exchangeable with the others under calibration. An outcome that was called impossible rejects
+        at once.
 
     Raises
     ------
@@ -43,7 +47,7 @@ def minimax_calibration_test(p: Any, y: Any, *, replicates: int = 199, seed: int
     """
     replicates, seed = read_count(replicates, "replicates", most=10**6), read_seed(seed)
     data, _ = read_predictions(p, y)
-    levels = max(1, int(np.log2(data.n / 2)) if data.n > 2 else 1)
+    levels = min(max(1, int(np.log2(data.n / 2)) if data.n > 2 else 1), MOST_LEVELS)
     observed = _core.partition_errors(data.p, data.y, levels)
     drawn = _core.draw_partitions(data.p, levels, seed, replicates, get_num_threads())
     pooled = np.vstack([observed[None, :], drawn])
@@ -54,12 +58,12 @@ def minimax_calibration_test(p: Any, y: Any, *, replicates: int = 199, seed: int
     return Test(
         name="minimax",
         statistic=float(largest[0]),
-        p_value=p_value(float(largest[0]), largest[1:]),
         n=data.n,
         null=CALIBRATED,
         method="null resampling",
         exact=True,
         replicates=replicates,
         seed=seed,
+        p_value=0.0 if contradicted(data) else p_value(float(largest[0]), largest[1:]),
         details={"bins": 2 ** (1 + int(standard[0].argmax())), "partitions": levels},
     )

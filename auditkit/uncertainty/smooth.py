@@ -122,7 +122,7 @@ def _error_by_width(grid: Floats) -> Callable[[float], float]:
     frequencies = np.pi * np.arange(grid.size)
 
     def error(width: float) -> float:
-        values = np.abs(dct(modes * np.exp(-np.square(frequencies * width) / 2), type=1))
+        values = np.abs(dct(modes * np.exp(-np.square(np.minimum(frequencies * width, 40)) / 2), type=1))
         return float((values.sum() - (values[0] + values[-1]) / 2) / (grid.size - 1))
 
     return error

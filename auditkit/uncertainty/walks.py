@@ -19,6 +19,8 @@ CALIBRATED = "each outcome happens with the predicted probability"
 LEAST_VARIANCE = 100.0
 """Below this variance of the sum of outcomes, "auto" resamples."""
 EDGE = 1e-12
+SURELY_EXCEEDED = 0.05
+"""Both limit laws exceed this but for less than exp(-490), and dividing by squares of less would overflow."""
 
 
 def ks_calibration(
@@ -112,22 +114,22 @@ def spiegelhalter(p: Any, y: Any) -> Test:
     inside = np.clip(q, EDGE, 1 - EDGE)
     variance = float((np.square(1 - 2 * q) * inside * (1 - inside)).sum())
     z = float(((data.y - q) * (1 - 2 * q)).sum()) / math.sqrt(variance) if variance > 0 else 0.0
-    contradicted = _contradicted(data)
+    against = contradicted(data)
     direction = "overconfident" if z > 0 else "underconfident" if z < 0 else None
     return Test(
         name="spiegelhalter",
         statistic=z,
-        p_value=0.0 if contradicted else math.erfc(abs(z) / math.sqrt(2)),
+        p_value=0.0 if against else math.erfc(abs(z) / math.sqrt(2)),
         n=data.n,
         null=CALIBRATED,
         method="asymptotic",
         exact=False,
         direction=direction,
-        details={"contradicted": contradicted},
+        details={"contradicted": against},
     )
 
 
-def _contradicted(data: Binary) -> int:
+def contradicted(data: Binary) -> int:
     """Rows that were called impossible and happened, or certain and did not."""
     return int(np.count_nonzero(((data.p == 0) & (data.y == 1)) | ((data.p == 1) & (data.y == 0))))
 
@@ -144,9 +146,10 @@ def _walk_test(name: str, p: Any, y: Any, *, method: str, replicates: int, seed:
     scale = math.sqrt(variance)
     reach = np.array([_core.walk_range(ordered, np.ascontiguousarray(data.y[order]), ends)])
     statistic = float(_statistic(name, reach)[0]) / scale
-    contradicted = _contradicted(data)
-    resampled = method == "resampling" or (method == "auto" and variance < LEAST_VARIANCE)
-    if contradicted:
+    against = contradicted(data)
+    # what was impossible and happened needs no draws
+    resampled = not against and (method == "resampling" or (method == "auto" and variance < LEAST_VARIANCE))
+    if against:
         found = 0.0
     elif resampled:
         null = _core.draw_walks(ordered, ends, seed, replicates, get_num_threads())
@@ -159,11 +162,11 @@ def _walk_test(name: str, p: Any, y: Any, *, method: str, replicates: int, seed:
         p_value=found,
         n=data.n,
         null=CALIBRATED,
-        method="null resampling" if resampled else "asymptotic",
-        exact=resampled,
+        method="contradiction" if against else "null resampling" if resampled else "asymptotic",
+        exact=resampled or against > 0,
         replicates=replicates if resampled else None,
         seed=seed if resampled else None,
-        details={"contradicted": contradicted},
+        details={"contradicted": against},
     )
 
 
@@ -176,7 +179,7 @@ def _statistic(name: str, ranges: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def ks_tail(x: float) -> float:
     """P(max |W| > x) for a Brownian motion on [0, 1]; both series converge fast on their side of 1.5."""
-    if x <= 0:
+    if x < SURELY_EXCEEDED:
         return 1.0
     if x > 1.5:
         return min(4 * math.fsum((-1.0) ** k * _upper((2 * k + 1) * x) for k in range(8)), 1.0)
@@ -189,7 +192,7 @@ def ks_tail(x: float) -> float:
 
 def kuiper_tail(x: float) -> float:
     """P(max W - min W > x) for a Brownian motion from 0 on [0, 1] (Feller 1951)."""
-    if x <= 0:
+    if x < SURELY_EXCEEDED:
         return 1.0
     if x > 2:
         return min(8 * math.fsum((-1.0) ** (k - 1) * k * _upper(k * x) for k in range(1, 12)), 1.0)
