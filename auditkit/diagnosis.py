@@ -217,6 +217,31 @@ def _no_error_in_600() -> float:
     return error_upper(0, 600, 0.05)
 
 
+def _calibration(name: str) -> Callable[[], float]:
+    """Ten rows: the binned error in five bins, or the statistic of a test."""
+
+    def compute() -> float:
+        from auditkit import uncertainty
+
+        p = (0.05, 0.15, 0.22, 0.35, 0.41, 0.55, 0.62, 0.73, 0.88, 0.94)
+        y = (0, 0, 1, 0, 1, 0, 1, 1, 1, 1)
+        if name == "binned":
+            return float(uncertainty.calibration_error(p, y, bins=5, replicates=1, seed=0).value)
+        return float(uncertainty.ks_calibration(p, y, method="asymptotic").statistic)
+
+    return compute
+
+
+def _adaptive_score() -> float:
+    """Of the label of rank four; the tie with rank three is broken by the column."""
+    import numpy as np
+
+    from auditkit import _core
+
+    rows, label = np.array([[0.5, 0.125, 0.25, 0.125]]), np.array([3])
+    return float(_core.adaptive_scores(rows, label, np.array([0.5]), 0.25, 2, 1)[0])
+
+
 _BALANCED = {"tp": 90, "fn": 10, "fp": 5, "tn": 95}
 _RARE = {"tp": 100, "fn": 400, "fp": 2, "tn": 498}
 _PERFECT = {"tp": 50, "fn": 0, "fp": 0, "tn": 50}
@@ -277,6 +302,9 @@ SELF_TESTS = (
     SelfTest("its gradient", _three_points(True), 0.081878854020635568, 1e-14),
     SelfTest("spanning tree", _tree_length, 9.0 + 9.25 + 16.0, 1e-14),
     SelfTest("certified error rate", _no_error_in_600, 0.0049804433803612990, 1e-13),
+    SelfTest("calibration error", _calibration("binned"), 0.15, 1e-14),
+    SelfTest("walk over predictions", _calibration("walk"), 0.85422884001210761, 1e-14),
+    SelfTest("score of a label", _adaptive_score, 0.5 + 0.25 + 0.125 + 0.5 * 0.125 + 0.25 * 2, 1e-14),
     SelfTest("mean of a batch", _batch_mean([1, 1, 4, 6, 7], 3, 10), 7.0, 1e-14),
 )
 """References: high-precision evaluations of the integrals and sums, exact counts of ranks, made independently of the

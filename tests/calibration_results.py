@@ -8,11 +8,10 @@ import numpy as np
 from scipy import stats
 
 from auditkit.results import Check, Note
+from auditkit.uncertainty.audit_results import CalibrationAudit, CoverageAudit
 from auditkit.uncertainty.results import (
     Bin,
-    CalibrationAudit,
     CalibrationError,
-    CoverageAudit,
     CoverageResult,
     Decomposition,
     GroupCoverage,
@@ -67,7 +66,7 @@ def score(name: str, value: float, half: float = 0.01) -> Score:
     return Score(name, value, value - half, value + half, 0.95, "approximate", "t interval", 1000)
 
 
-def tested(name: str, p: float, **fields: Any) -> Test:
+def a_test(name: str, p: float, **fields: Any) -> Test:
     given = {"exact": True, "replicates": 99, "direction": "overconfident"} | fields
     return Test(name, 2.5, p, 1000, "the model is calibrated", "null resampling", **given)
 
@@ -122,10 +121,10 @@ def calibration_audit_by_hand(**fields: Any) -> CalibrationAudit:
             ),
         },
         "tests": {
-            "spiegelhalter": tested("spiegelhalter", 1e-9, exact=False, replicates=None),
-            "kolmogorov_smirnov": tested("kolmogorov_smirnov", 0.01),
-            "kuiper": tested("kuiper", 0.02),
-            "minimax": tested("minimax", 0.001, direction=None),
+            "spiegelhalter": a_test("spiegelhalter", 1e-9, exact=False, replicates=None),
+            "kolmogorov_smirnov": a_test("kolmogorov_smirnov", 0.01),
+            "kuiper": a_test("kuiper", 0.02),
+            "minimax": a_test("minimax", 0.001, direction=None),
         },
         "scores": {
             "brier": score("brier", 0.41),
@@ -197,7 +196,7 @@ def coverage_audit_by_hand(**fields: Any) -> CoverageAudit:
         "about": "gaussian",
         "coverage": coverage_by_hand(),
         "sharpness": {"mean_width": 3.29, "median_width": 3.1, "infinite": 2},
-        "tests": {"pit_kolmogorov_smirnov": tested("pit_kolmogorov_smirnov", 0.03, direction=None)},
+        "tests": {"pit_kolmogorov_smirnov": a_test("pit_kolmogorov_smirnov", 0.03, direction=None)},
         "scores": {"crps": score("crps", 0.61, 0.05), "interval_score": score("interval_score", 5.2, 0.4)},
         "figures": {
             "pit": {"counts": counts.tolist(), "band": band},

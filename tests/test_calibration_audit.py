@@ -189,17 +189,23 @@ def test_an_audit_of_a_table_with_groups():
     labels = np.array([rng.choice(3, p=row) for row in table])
     groups = np.where(np.arange(600) % 3 == 0, "a", "b")
     said = []
-    found = calibration_audit(table, labels, groups=groups, seed=1, replicates=99, progress=said.append)
+    found = calibration_audit(
+        table, labels, groups=groups, seed=1, replicates=99, progress=lambda *part: said.append(part)
+    )
     assert found.about == "confidence" and found.n_classes == 3
     assert {"classwise", "top_label"} <= set(found.errors)
     assert [(one["label"], one["n"]) for one in found.groups] == [("a", 200), ("b", 400)]
     assert found.accuracy.value == (table.argmax(axis=1) == labels).mean()
-    assert "scores" in said
+    names = ["binned errors", "classwise error", "smooth error", "tests", "scores", "reliability"]
+    assert said == [(name, done, 6) for done, name in enumerate(names)]
 
 
 def test_weights_leave_out_what_knows_none():
     p, y = sample(200)
     found = calibration_audit(p, y, weights=np.arange(200) + 1.0, seed=1, replicates=49)
+    pairs = zip(found.reliability.bins, found.errors["calibration_error"].bins, strict=True)
+    assert all((one.share, one.mean_outcome) == (other.share, other.mean_outcome) for one, other in pairs)
+    assert found.reliability.curve == ()
     assert found.tests == {} and [note.id for note in found.warnings] == ["AK-UN-050"]
 
 

@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from calibration_results import calibration_audit_by_hand, coverage_audit_by_hand, coverage_by_hand, error
 
 from auditkit.errors import InputError
+from auditkit.uncertainty.audit_results import CalibrationAudit, CoverageAudit
 from auditkit.uncertainty.conditions import COVERAGE_NAMES, NAMES, judged, parse_conditions
-from auditkit.uncertainty.results import CalibrationAudit, CoverageAudit
 
 AUDIT, COVERAGE = calibration_audit_by_hand(), coverage_audit_by_hand()
 

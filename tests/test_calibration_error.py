@@ -143,6 +143,22 @@ def test_the_law_of_many_rows_with_one_probability_is_binomial():
     assert pmf.size < 150  # what is negligible is dropped
 
 
+@pytest.mark.parametrize("rate", [0.5, 0.9, 0.1, 0.01, 0.001])
+def test_the_corrected_normal_law_is_near_the_exact_one(rate, monkeypatch):
+    """Where it takes over, at variance 100: 2e-4 beside each jump of the exact law it already has the right side."""
+    n = math.ceil(100 / (rate * (1 - rate)))
+    cells = cut(Binary(np.full(n, rate), np.zeros(n, dtype=np.uint8)), 1)
+    assert cells.laws == (None,)
+    counts = np.arange(stats.binom.ppf(1e-9, n, rate), stats.binom.isf(1e-9, n, rate))
+    for error in (-2e-4, 2e-4):
+        u = stats.binom.cdf(counts, n, rate) + error
+        inside = (u > 1e-6) & (u < 1 - 1e-6)
+        monkeypatch.setattr(core, "philox_uniform", lambda *_, u=u[inside]: u)
+        drawn = draw_outcomes(cells, int(inside.sum()), seed=1)[:, 0]
+        # just below the jump of the exact law the count itself or less, just above it more
+        assert (drawn <= counts[inside]).all() if error < 0 else (drawn > counts[inside]).all()
+
+
 @pytest.mark.parametrize("rate", [0.5, 0.01])
 def test_null_outcomes_follow_their_law(rate):
     """Above and below the variance where the normal law takes over: Kolmogorov distance of 20,000 draws."""

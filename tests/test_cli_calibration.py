@@ -91,6 +91,7 @@ def test_probabilities_are_audited_for_calibration(asked: dict[str, Any]) -> Non
     assert asked["function"] == "calibration_audit"
     np.testing.assert_array_equal(asked["rows"][0], P)
     np.testing.assert_array_equal(asked["rows"][1], HITS)
+    assert callable(asked["given"].pop("progress"))
     assert asked["given"] == {"alpha": 0.05}  # what is left out is left to the function
     assert found["kind"] == "calibration"
     assert found["inputs"]["data"][0]["name"] == "p.npz"

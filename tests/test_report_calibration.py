@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -22,9 +23,12 @@ from calibration_results import (
     group,
 )
 
+from auditkit import uncertainty
 from auditkit.errors import InputError
 from auditkit.report import render_card, render_html, render_markdown, render_text
 from auditkit.report.calibration import KINDS
+from auditkit.results import Result
+from auditkit.uncertainty import decompose, jumper_martingale, quantile_calibration, risk_threshold
 from auditkit.uncertainty.conditions import judged, parse_conditions
 
 AUDIT, COVERAGE = calibration_audit_by_hand(), coverage_audit_by_hand()
@@ -161,6 +165,17 @@ def test_norms_are_named() -> None:
     assert "calibration error, bins of equal width, root mean square, debiased" in words_of(
         render_html(RESULTS["calibration"])
     )
+
+
+def test_approximate_p_values_stop_where_they_mean_nothing() -> None:
+    """A limit law of 569 rows says nothing of a chance of 1e-248; an exact test does."""
+    far, exact = (
+        replace(AUDIT.tests["spiegelhalter"], p_value=1e-248, exact=exact) for exact in (False, True)
+    )
+    assert "P < 10⁻⁶: Spiegelhalter" in words_of(render_html(plain(far)))
+    assert "P = 10⁻²⁴⁸: Spiegelhalter" in words_of(render_html(plain(exact)))
+    audit = words_of(render_html(plain(replace(AUDIT, tests={"spiegelhalter": far}))))
+    assert "two-sided, p < 10⁻⁶" in audit and "10⁻²⁴⁸" not in audit
 
 
 @pytest.mark.parametrize(
@@ -388,6 +403,26 @@ SINGLE = {
         "Of a mean Brier score of 0.19, 0.02 is miscalibration",
         0,
     ),
+    "quantile-calibration": (
+        quantile_calibration(np.arange(1, 100) / 100),
+        "Covered shares lie 0.00",
+        1,
+    ),
+    "risk-threshold": (
+        risk_threshold(np.arange(300), np.arange(300) >= 60, risk=0.1),
+        "err in at most 10% of cases with 95% confidence",
+        0,
+    ),
+    "martingale": (
+        jumper_martingale([0.1, 0.2, 0.05, 0.3, 0.02]),
+        "reached 1.91 times its stake after 5 of 5 p-values",
+        0,
+    ),
+    "member-decomposition": (
+        decompose([[[0.9, 0.1]], [[0.1, 0.9]]]),
+        "Uncertainty of 0.693 on average: 0.325 aleatoric and 0.368 epistemic (2 members, 1 points)",
+        0,
+    ),
 }
 
 
@@ -407,3 +442,21 @@ def test_single_answers_have_reports_of_their_own(kind: str) -> None:
 
 def test_all_kinds_are_tested() -> None:
     assert {*RESULTS, *SINGLE} == set(KINDS)
+
+
+def test_no_threshold_is_said() -> None:
+    result = plain(risk_threshold([1, 2, 3], [1, 1, 1], risk=0.1))
+    assert "No threshold keeps the risk to at most 10%" in words_of(render_html(result))
+
+
+def every_result(of: type = Result) -> set[type]:
+    return {found for one in of.__subclasses__() for found in (one, *every_result(one))}
+
+
+def test_every_answer_of_the_room_has_a_report() -> None:
+    """An answer of another kind would be told as if it were about epsilon."""
+    for name in dir(uncertainty):
+        getattr(uncertainty, name)
+    made = {type(answer) for answer, *_ in SINGLE.values()} | {type(AUDIT), type(COVERAGE)}
+    room = {one for one in every_result() if one.__module__.startswith("auditkit.uncertainty")}
+    assert made == {one for one in room if not one.__name__.startswith("_")}

@@ -9,7 +9,7 @@ from auditkit.errors import InputError, show
 
 if TYPE_CHECKING:
     from auditkit.io.prediction_files import PredictionFile
-    from auditkit.uncertainty.results import CalibrationAudit, CoverageAudit
+    from auditkit.uncertainty.audit_results import CalibrationAudit, CoverageAudit
 
 _OF_PROBABILITIES = ("bins", "replicates")
 _OF_COVERAGE = ("target", "n_calibration")
@@ -37,7 +37,7 @@ def read_file(path: str | None, asked: Mapping[str, Any]) -> PredictionFile:
 
 
 def compute_audit(
-    read: PredictionFile, path: str, asked: Mapping[str, Any]
+    read: PredictionFile, path: str, asked: Mapping[str, Any], progress: Any = None
 ) -> CalibrationAudit | CoverageAudit:
     """The audit that the columns of the file ask for, with the environment it was computed in."""
     from dataclasses import replace
@@ -52,7 +52,7 @@ def compute_audit(
             from auditkit.uncertainty.audits import calibration_audit
 
             rows = given.pop("probabilities"), given.pop("labels")
-            found: CalibrationAudit | CoverageAudit = calibration_audit(*rows, **given)
+            found: CalibrationAudit | CoverageAudit = calibration_audit(*rows, progress=progress, **given)
         else:
             from auditkit.uncertainty.coverage_audits import coverage_audit
 

@@ -81,7 +81,8 @@ def command(
     conditions = parse_conditions(fail_on, coverage=read.question != "probabilities")
     if isinstance(jobs, int):
         set_num_threads(jobs)
-    result = judged(compute_audit(read, predictions or "", asked), conditions)
+    with session.progress() as progress:
+        result = judged(compute_audit(read, predictions or "", asked, progress), conditions)
     given = {name: value for name, value in asked.items() if value is not None}
     settings = json_ready({**result.settings, **given})
     settings |= {"fail_on": list(fail_on), "command": repeat_command(ctx, seed=result.seed)}

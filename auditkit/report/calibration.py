@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from auditkit.report.fields import Fields, refusal, thin
@@ -12,10 +12,18 @@ from auditkit.report.fields import Fields, refusal, thin
 KINDS = (
     *("calibration", "coverage", "calibration-error", "coverage-result"),
     *("test", "score", "reliability", "decomposition"),
+    *("quantile-calibration", "risk-threshold", "martingale", "member-decomposition"),
 )
 LARGEST_COUNT = 10**18
 BINS = 200
 SLACK = 1e-9
+NUMBERS = {
+    "quantile-calibration": ("rms", "mean_absolute"),
+    "risk-threshold": ("threshold", "risk", "delta", "accepted", "errors"),
+    "martingale": ("log10_final", "log10_maximum", "reached"),
+    "member-decomposition": ("members",),
+}
+"""What the sentence of an answer without a picture of its own is made of."""
 CONFORMAL = ("mean", "coverage_lower", "coverage_upper", "p_value", "p_under")
 
 
@@ -167,6 +175,8 @@ class Calibration:
     sizes: Histogram | None
     quantiles: tuple[tuple[float, ...], ...]
     risks: tuple[tuple[float, ...], ...]
+    numbers: Mapping[str, float | None] = field(default_factory=dict)
+    """Those of `NUMBERS`, by name."""
     adjusted: tuple[float, int] | None = None
     """The least p-value of all tests after Holm's adjustment, and how many they are."""
 
@@ -243,7 +253,20 @@ def _read_single(top: Fields, kind: str) -> Calibration:
         "reliability": lambda fields: {"diagram": _diagram(fields)},
         "decomposition": lambda fields: {"parts": (_parts(fields),)},
     }
-    return replace(empty, **readers[kind](top))
+    if kind in readers:
+        return replace(empty, **readers[kind](top))
+    levels, observed = (top.numbers(name, low=0, high=1) or () for name in ("levels", "observed"))
+    return replace(
+        empty,
+        numbers={name: top.number(name) for name in NUMBERS[kind]} | _member_means(top),
+        quantiles=thin(levels, observed) if levels and len(levels) == len(observed) else (),
+    )
+
+
+def _member_means(top: Fields) -> dict[str, float | None]:
+    """The terms of a decomposition over members."""
+    means = top.mapping("means")
+    return {name: means.mapping(name).number("value") for name in means.values}
 
 
 def _adjusted(top: Fields) -> tuple[float, int] | None:

@@ -274,7 +274,8 @@ def errors_chart(found: Calibration) -> Markup:
     """Each error with its interval beside what perfect predictions would measure."""
     lanes = [
         _Lane(
-            error_words(row),
+            # where the norm is told the rest of a phone's width goes to it
+            error_words(row).removeprefix("calibration error, ") if row.norm != "l1" else error_words(row),
             row.value,
             nearest_text(row.value),
             None if row.lower is None or row.upper is None else (row.lower, row.upper),

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from auditkit.report.bayes_words import Table
-from auditkit.report.calibration import Calibration, Covered, ErrorRow, GroupRow
+from auditkit.report.calibration import Calibration, Covered, ErrorRow, GroupRow, TestRow
 from auditkit.report.numbers import (
     count_text,
     interval_text,
@@ -18,6 +18,8 @@ from auditkit.report.numbers import (
 )
 
 ROWS = 60
+LEAST_APPROXIMATE = 1e-6
+"""Below it the p-value of a limit law may be wrong by orders of magnitude, and is shown as smaller than this."""
 ERROR_WORDS = {
     "calibration_error": "calibration error",
     "classwise_calibration_error": "mean over classes",
@@ -67,6 +69,16 @@ def p_text(value: float) -> str:
     return superscript(upper_text(value, 2))
 
 
+def tail_text(value: float, *, exact: bool) -> str:
+    """A p-value; an approximate one is good for nothing far out in its tail."""
+    return "< 10⁻⁶" if not exact and value < LEAST_APPROXIMATE else p_text(value)
+
+
+def _p_clause(test: TestRow) -> str:
+    shown = tail_text(test.p_value, exact=test.exact)
+    return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
+
+
 def error_words(row: ErrorRow) -> str:
     """What an error is of."""
     name = ERROR_WORDS.get(row.name, row.name or "an unnamed error")
@@ -97,9 +109,7 @@ def _single_sentence(found: Calibration) -> str:
     """What a test, a score, a decomposition or the numbers of a diagram say."""
     for test in found.tests:
         of = f" if {test.null}" if test.null else ""
-        return (
-            f"p = {p_text(test.p_value)}: {TEST_WORDS.get(test.name, test.name)}, the chance of as much{of}"
-        )
+        return f"{_p_clause(test)}: {TEST_WORDS.get(test.name, test.name)}, the chance of as much{of}"
     for score in found.scores:
         name = SCORE_WORDS.get(score.name, score.name.replace("_", " "))
         ends = _ends(score.lower, score.upper)
@@ -108,8 +118,61 @@ def _single_sentence(found: Calibration) -> str:
     for part in found.parts:
         name = SCORE_WORDS.get(part.score, part.score)
         return f"of a mean {name} of {nearest_text(part.value)}, {nearest_text(part.miscalibration)} is miscalibration"
+    if found.kind in NUMBER_SENTENCES:
+        return NUMBER_SENTENCES[found.kind](found)
     bins = 0 if found.diagram is None else len(found.diagram.bins)
     return f"predictions and outcomes of {count_text(found.n or 0)} rows in {count_text(bins)} bins"
+
+
+def _quantiles_sentence(found: Calibration) -> str:
+    rms, mean = (_number(found.numbers.get(name)) for name in ("rms", "mean_absolute"))
+    return f"covered shares lie {rms} from the levels of their intervals, root mean square ({mean} in size on average)"
+
+
+def _threshold_sentence(found: Calibration) -> str:
+    numbers = found.numbers
+    level = (
+        "" if numbers.get("delta") is None else f" with {level_text(1 - (numbers['delta'] or 0))} confidence"
+    )
+    risk = percent_text(numbers.get("risk") or 0.0)
+    threshold = numbers.get("threshold")
+    if threshold is None:
+        return (
+            f"no threshold keeps the risk to at most {risk}{level} on these {count_text(found.n or 0)} rows"
+        )
+    errors, accepted = (count_text(int(numbers.get(name) or 0)) for name in ("errors", "accepted"))
+    of = f"{errors} errors in {accepted} of {count_text(found.n or 0)} rows"
+    # rounded up: a lower threshold was not promised
+    return (
+        f"answers of confidence {upper_text(threshold)} or more err in at most {risk} of cases{level}: {of}"
+    )
+
+
+def _martingale_sentence(found: Calibration) -> str:
+    highest, last = (
+        10 ** min(found.numbers.get(f"log10_{name}") or 0.0, 300.0) for name in ("maximum", "final")
+    )
+    reached = count_text(int(found.numbers.get("reached") or 0))
+    return (
+        f"the bet against exchangeability reached {superscript(nearest_text(highest))} times its stake after {reached} "
+        f"of {count_text(found.n or 0)} p-values, and ended with {superscript(nearest_text(last))} times"
+    )
+
+
+def _members_sentence(found: Calibration) -> str:
+    total, aleatoric, epistemic = (
+        _number(found.numbers.get(name)) for name in ("total", "aleatoric", "epistemic")
+    )
+    of = f"{count_text(int(found.numbers.get('members') or 0))} members, {count_text(found.n or 0)} points"
+    return f"uncertainty of {total} on average: {aleatoric} aleatoric and {epistemic} epistemic ({of})"
+
+
+NUMBER_SENTENCES = {
+    "quantile-calibration": _quantiles_sentence,
+    "risk-threshold": _threshold_sentence,
+    "martingale": _martingale_sentence,
+    "member-decomposition": _members_sentence,
+}
 
 
 def _error_sentence(error: ErrorRow, found: Calibration) -> str:
@@ -124,7 +187,9 @@ def _error_sentence(error: ErrorRow, found: Calibration) -> str:
     least, p = error.p_value, "" if error.p_value is None else f" (p = {p_text(error.p_value)})"
     if found.adjusted is not None and found.adjusted[1] > 1:
         least, tests = found.adjusted
-        p = f" (least p of {count_text(tests)} tests after Holm's adjustment: {p_text(least)})"
+        # some of the tests are approximate
+        shown = tail_text(least, exact=False)  # some of the tests are approximate
+        p = f" (least p of {count_text(tests)} tests after Holm's adjustment: {shown})"
     no = "" if _shown(error, found) else "no "
     said = f"{no}miscalibration was detected{p}"
     return f"{said}; {most}" if most else said
@@ -175,7 +240,7 @@ def calibration_lines(found: Calibration) -> list[str]:
         if not _shown(error, found):
             lines.append("That nothing was detected is no proof of calibration.")
     lines += [
-        f"The model is {test.direction} ({TEST_WORDS.get(test.name, test.name)}, p = {p_text(test.p_value)})."
+        f"The model is {test.direction} ({TEST_WORDS.get(test.name, test.name)}, {_p_clause(test)})."
         for test in found.tests
         if test.name == "spiegelhalter" and test.direction and _detected(test.p_value, found.level)
     ]
@@ -341,7 +406,7 @@ def _test_table(found: Calibration) -> Table:
         (
             TEST_WORDS.get(row.name, row.name),
             "" if row.statistic is None else nearest_text(row.statistic),
-            p_text(row.p_value),
+            tail_text(row.p_value, exact=row.exact),
             "exact" if row.exact else "approximate",
             row.direction,
         )

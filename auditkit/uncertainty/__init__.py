@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from auditkit.uncertainty.adjustments import benjamini_hochberg, benjamini_yekutieli, holm
+    from auditkit.uncertainty.audit_results import CalibrationAudit, CoverageAudit
     from auditkit.uncertainty.audits import calibration_audit
     from auditkit.uncertainty.calibration import (
         calibration_error,
@@ -26,9 +27,7 @@ if TYPE_CHECKING:
     from auditkit.uncertainty.minimax import minimax_calibration_test
     from auditkit.uncertainty.pit import QuantileCalibration, pit_test, pit_values, quantile_calibration
     from auditkit.uncertainty.results import (
-        CalibrationAudit,
         CalibrationError,
-        CoverageAudit,
         CoverageResult,
         Decomposition,
         Reliability,
@@ -42,9 +41,9 @@ if TYPE_CHECKING:
     from auditkit.uncertainty.walks import ks_calibration, kuiper_calibration, spiegelhalter
 
 _HOME = {
-    "CalibrationAudit": "results",
+    "CalibrationAudit": "audit_results",
     "CalibrationError": "results",
-    "CoverageAudit": "results",
+    "CoverageAudit": "audit_results",
     "CoverageResult": "results",
     "Decomposition": "results",
     "MemberDecomposition": "members",

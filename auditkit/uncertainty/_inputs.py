@@ -173,7 +173,7 @@ def read_outcomes(y: Any, n: int, what: str = "y") -> NDArray[np.uint8]:
     else:
         codes, place = _core.outcome_codes(np.ascontiguousarray(array))
     if place >= 0:
-        hint = "give a table of class probabilities for more than two classes" if array[place] == 2 else None
+        hint = "give a table of class probabilities for more than two classes" if array[place] > 1 else None
         refuse(f"{what}[{place}]", "0 or 1", f"{array[place]}", id="AK-UN-002", hint=hint)
     return codes
 
@@ -258,6 +258,8 @@ def _in_unit_interval(flat: NDArray[Any], what: str, columns: int = 1) -> NDArra
         raise InputError(
             f"{place}: must be a probability, 0 to 1, not {flat[bad]}",
             id="AK-UN-001",
-            hint="give probabilities, not scores: apply the sigmoid or softmax first",
+            hint="drop the row"
+            if np.isnan(flat[bad])
+            else "give probabilities, not scores: apply the sigmoid or softmax first",
         )
     return np.clip(flat, 0, 1) if outside else flat

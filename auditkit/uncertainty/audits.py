@@ -21,6 +21,7 @@ from auditkit.uncertainty._inputs import (
     read_seed,
 )
 from auditkit.uncertainty.adjustments import benjamini_hochberg, holm
+from auditkit.uncertainty.audit_results import CalibrationAudit
 from auditkit.uncertainty.calibration import (
     MOST_BINS,
     calibration_error,
@@ -32,7 +33,8 @@ from auditkit.uncertainty.diagrams import reliability
 from auditkit.uncertainty.intervals import clopper_pearson
 from auditkit.uncertainty.minimax import minimax_calibration_test
 from auditkit.uncertainty.results import (
-    CalibrationAudit,
+    GIVEN_BINS,
+    INDEPENDENT,
     CalibrationError,
     Decomposition,
     Score,
@@ -42,6 +44,8 @@ from auditkit.uncertainty.scores import brier, log_loss
 from auditkit.uncertainty.selective import augrc, aurc
 from auditkit.uncertainty.smooth import smooth_calibration_error
 from auditkit.uncertainty.walks import ks_calibration, kuiper_calibration, spiegelhalter
+
+Progress = Callable[[str, int, int], None]
 
 FEW_ROWS = 100
 HEAVY_REPLICATES = 99
@@ -58,7 +62,7 @@ def calibration_audit(
     replicates: int = 999,
     alpha: float = 0.05,
     seed: int | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
 ) -> CalibrationAudit:
     """Do class probabilities mean what they say?
 
@@ -72,7 +76,7 @@ def calibration_audit(
     groups : array_like, shape (n,), optional
         Declared groups: the error of each, with Holm's adjustment.
     weights : array_like, shape (n,), optional
-        Of rows. The tests without bins, the smooth error and selective prediction do not know weights and are left out.
+        Of rows. What knows no weights is left out, and a warning names it.
     bins : int
         Of equal width, and as many of equal mass.
     replicates : int
@@ -81,7 +85,7 @@ def calibration_audit(
         Error allowed of each interval, and of all tests together (Holm).
     seed : int, optional
     progress : callable, optional
-        Called with the name of each part before it starts.
+        Called with what is being computed, how many of the parts are done, and how many there are.
 
     Returns
     -------
@@ -100,7 +104,7 @@ def calibration_audit(
     data, table = read_predictions(probabilities, labels, weights, names=("probabilities", "labels"))
     codes = None if groups is None else read_groups(groups, data.n)
     settings: dict[str, Any] = {"bins": bins, "replicates": replicates, "alpha": alpha, "seed": seed}
-    started, say = time.perf_counter(), progress or (lambda _: None)
+    started, say = time.perf_counter(), _Parts(progress)
     errors = _errors(data, table, settings, say)
     tests = {} if data.weights is not None else _tests(data, settings, say)
     scores, figures, decompositions = _scores(data, table, alpha, say)
@@ -113,12 +117,13 @@ def calibration_audit(
         errors=errors,
         tests=tests,
         scores=scores,
-        reliability=reliability(data.p, data.y, bins=bins, alpha=alpha, seed=seed),
+        reliability=reliability(data.p, data.y, weights=data.weights, bins=bins, alpha=alpha, seed=seed),
         decompositions=decompositions,
         groups=() if codes is None else _groups(data, *codes, settings),
         checks=_checks(errors, tests, data, alpha),
         settings=settings,
         figures=figures,
+        assumptions=(INDEPENDENT, GIVEN_BINS),
         warnings=_warnings(data, scores),
         timing={"seconds": time.perf_counter() - started},
         n_classes=2 if table is None else table.k,
@@ -127,8 +132,21 @@ def calibration_audit(
     )
 
 
+class _Parts:
+    """Tells what is being computed."""
+
+    NAMES = ("binned errors", "classwise error", "smooth error", "tests", "scores", "reliability")
+
+    def __init__(self, progress: Progress | None):
+        self._progress = progress
+
+    def __call__(self, name: str) -> None:
+        if self._progress is not None:
+            self._progress(name, self.NAMES.index(name), len(self.NAMES))
+
+
 def _errors(
-    data: Binary, table: Multiclass | None, settings: Mapping[str, Any], say: Callable[[str], None]
+    data: Binary, table: Multiclass | None, settings: Mapping[str, Any], say: _Parts
 ) -> dict[str, CalibrationError]:
     say("binned errors")
     heavy = {name: settings[name] for name in ("alpha", "seed")}
@@ -153,7 +171,7 @@ def _errors(
     return errors
 
 
-def _tests(data: Binary, settings: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Test]:
+def _tests(data: Binary, settings: Mapping[str, Any], say: _Parts) -> dict[str, Test]:
     say("tests")
     replicates, seed = min(settings["replicates"], HEAVY_REPLICATES), settings["seed"]
     return {
@@ -165,7 +183,7 @@ def _tests(data: Binary, settings: Mapping[str, Any], say: Callable[[str], None]
 
 
 def _scores(
-    data: Binary, table: Multiclass | None, alpha: float, say: Callable[[str], None]
+    data: Binary, table: Multiclass | None, alpha: float, say: _Parts
 ) -> tuple[dict[str, Score], dict[str, Any], dict[str, Decomposition]]:
     say("scores")
     p, y = (data.p, data.y) if table is None else (table.P, table.labels)
@@ -269,8 +287,8 @@ def _warnings(data: Binary, scores: Mapping[str, Score]) -> tuple[Note, ...]:
         notes.append(
             Note(
                 "AK-UN-050",
-                "rows are weighted: the tests without bins, the smooth error, selective prediction and the "
-                "decompositions do not know weights and were left out",
+                "rows are weighted: the tests without bins, the smooth error, selective prediction, the isotonic curve "
+                "and the decompositions do not know weights and were left out; accuracy counts rows",
             )
         )
     return tuple(notes)

@@ -22,7 +22,7 @@ from auditkit.uncertainty._inputs import (
 )
 from auditkit.uncertainty.bins import NORMS, Cells, cut
 from auditkit.uncertainty.intervals import error_interval, rate_intervals
-from auditkit.uncertainty.nulls import draw_outcomes, draw_weighted, p_value
+from auditkit.uncertainty.nulls import null_outcomes, p_value
 from auditkit.uncertainty.results import GIVEN_BINS, INDEPENDENT, Bin, CalibrationError
 
 Floats = NDArray[np.float64]
@@ -94,7 +94,7 @@ def calibration_error(
         one_of(norm, ("l2",), "norm of a debiased error", id="AK-UN-009")
     data, _ = read_predictions(p, y, weights)
     cells = cut(data, bins, binning)
-    null = _null_outcomes(cells, data, replicates, seed)
+    null = null_outcomes(cells, data, replicates, seed)
     return _answer(
         cells,
         null,
@@ -159,7 +159,7 @@ def top_label_calibration_error(
             continue
         cells = cut(own, bins)
         share = own.n / top.n if own.weights is None else float(own.weights.sum()) / total
-        nulls.append(_null_outcomes(cells, own, replicates, seed, task=int(label)))
+        nulls.append(null_outcomes(cells, own, replicates, seed, task=int(label)))
         parts.append({"label": int(label), "n": own.n, "value": float(cells.norm(cells.gaps(), norm))})
         pieces.append((cells, share))
     scale = [share if average == "share" else 1 / len(pieces) for _, share in pieces]
@@ -256,13 +256,6 @@ def _used_cells(drawn: NDArray[np.int64], pieces: list[Cells], bins: int) -> Flo
     """Of counts by class and bin those of non-empty cells, shape (replicates, cells)."""
     used = [np.rint(piece.low * bins).astype(np.int64) for piece in pieces]
     return np.concatenate([drawn[:, k, places] for k, places in enumerate(used)], axis=1).astype(np.float64)
-
-
-def _null_outcomes(cells: Cells, data: Binary, replicates: int, seed: int, task: int = 0) -> Floats:
-    if data.weights is None:
-        return draw_outcomes(cells, replicates, seed, task)
-    bin_of = np.searchsorted(cells.low, data.p, side="right") - 1
-    return draw_weighted(cells, data, bin_of, replicates, seed)
 
 
 def list_bins(cells: Cells, null: Floats, alpha: float) -> tuple[Bin, ...]:

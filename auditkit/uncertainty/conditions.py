@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from auditkit.conditions import ParsedCondition, interval_satisfies, parse_condition
 from auditkit.errors import show
 from auditkit.results import Condition, Verdict, VerdictStatus
-from auditkit.uncertainty.results import CalibrationAudit, CoverageAudit, Score
+from auditkit.uncertainty.audit_results import CalibrationAudit, CoverageAudit
+from auditkit.uncertainty.results import Score
 
 Span = tuple[float, float]
 Audit = TypeVar("Audit", bound=CalibrationAudit | CoverageAudit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from auditkit.errors import InputError
 from auditkit.results import Check
 from auditkit.uncertainty._inputs import as_numbers, read_alpha, read_finite, read_labels, read_seed
+from auditkit.uncertainty.audit_results import CoverageAudit
 from auditkit.uncertainty.covering import coverage
 from auditkit.uncertainty.crps import crps_gaussian, read_gaussian
 from auditkit.uncertainty.found_groups import found_groups
 from auditkit.uncertainty.pit import pit_test, quantile_calibration
-from auditkit.uncertainty.results import CoverageAudit, CoverageResult, Score, Test
+from auditkit.uncertainty.results import CoverageResult, Score, Test
 from auditkit.uncertainty.scores import interval_score, pinball, read_ends
 
 Floats = NDArray[np.float64]
@@ -39,7 +40,6 @@ def coverage_audit(
     features: Any = None,
     alpha: float = 0.05,
     seed: int | None = None,
-    progress: Callable[[str], None] | None = None,
 ) -> CoverageAudit:
     """Do intervals, sets or normal laws cover as promised?
 
@@ -67,7 +67,6 @@ def coverage_audit(
         Of intervals, tests and bands.
     seed : int, optional
         Of the halves.
-    progress : callable, optional
 
     Returns
     -------
@@ -80,15 +79,13 @@ def coverage_audit(
         intervals, laws and sets is given.
     """
     target, alpha, seed = read_alpha(target, "target"), read_alpha(alpha), read_seed(seed)
-    say, started = progress or (lambda _: None), time.perf_counter()
-    say("coverage")
-    about = _question({"intervals": (lower, upper), "gaussian": (mean, sd), "sets": (sets,)})
+    started = time.perf_counter()
+    given = {"intervals": (lower, upper), "gaussian": (mean, sd), "sets": (sets,)}
+    about = _question(given)
     read = {"intervals": _of_intervals, "gaussian": _of_laws, "sets": _of_sets}[about]
-    given = {"intervals": (lower, upper), "gaussian": (mean, sd), "sets": (sets,)}[about]
-    hits, sharpness, scores, tests, figures = read(y, given, target, alpha)
+    hits, sharpness, scores, tests, figures = read(y, given[about], target, alpha)
     held = coverage(hits, target=target, n_calibration=n_calibration, groups=groups, alpha=alpha)
     if features is not None:
-        say("undeclared groups")
         codes = np.asarray(hits).astype(np.uint8)
         held = replace(held, found=found_groups(codes, features, target=target, alpha=alpha, seed=seed))
     return CoverageAudit(

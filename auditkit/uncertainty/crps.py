@@ -83,7 +83,7 @@ def crps_ensemble(y: Any, members: Any, *, fair: bool = False, alpha: float = 0.
         refuse("members", f"{y.size:,} rows of {least} or more", f"of shape {table.shape}", id="AK-UN-024")
     bad = np.flatnonzero(~np.isfinite(table).all(axis=1))
     if bad.size:
-        refuse(f"members[{bad[0]}]", "finite", show_row(table[bad[0]]), id="AK-UN-005")
+        refuse(f"members[{bad[0]}]", "finite", _not_finite(table[bad[0]]), id="AK-UN-005")
     m = table.shape[1]
     table = np.sort(table, axis=1)
     spread = 2 * table @ (2 * np.arange(1, m + 1) - m - 1.0)
@@ -105,6 +105,6 @@ def read_gaussian(mean: Any, sd: Any) -> tuple[Floats, Floats]:
     return centre, spread
 
 
-def show_row(row: Floats) -> str:
+def _not_finite(row: Floats) -> str:
     """The first value of a row that is not finite."""
     return f"{row[~np.isfinite(row)][0]}"

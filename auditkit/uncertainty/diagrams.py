@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from auditkit.uncertainty._inputs import Binary, read_alpha, read_count, read_predictions, read_seed
 from auditkit.uncertainty.bins import Cells, cut
 from auditkit.uncertainty.calibration import MOST_BINS, list_bins
-from auditkit.uncertainty.nulls import draw_outcomes
+from auditkit.uncertainty.nulls import draw_outcomes, null_outcomes
 from auditkit.uncertainty.results import Reliability
 
 Floats = NDArray[np.float64]
@@ -24,6 +24,7 @@ def reliability(
     p: Any,
     y: Any,
     *,
+    weights: Any = None,
     bins: int = 15,
     binning: str = "width",
     replicates: int = 199,
@@ -34,7 +35,7 @@ def reliability(
 
     Parameters
     ----------
-    p, y, bins, binning, seed
+    p, y, weights, bins, binning, seed
         As in `calibration_error`.
     replicates : int
         Null replicates behind the bands.
@@ -45,7 +46,7 @@ def reliability(
     -------
     Reliability
         The curve has at most 200 points, each a prediction that occurs; its band is pointwise and drawn from at most
-        200 cells of equal mass.
+        200 cells of equal mass. With weights there is no curve.
 
     Raises
     ------
@@ -62,12 +63,12 @@ def reliability(
         read_count(replicates, "replicates", most=10**5),
     )
     alpha, seed = read_alpha(alpha), read_seed(seed)
-    data, _ = read_predictions(p, y)
+    data, _ = read_predictions(p, y, weights)
     cells = cut(data, bins, binning)
-    null = draw_outcomes(cells, replicates, seed)
+    null = null_outcomes(cells, data, replicates, seed)
     return Reliability(
         bins=list_bins(cells, null, alpha),
-        curve=_curve(data, alpha, replicates, seed),
+        curve=_curve(data, alpha, replicates, seed) if data.weights is None else (),
         histogram=tuple(int(rows) for rows in np.histogram(data.p, HISTOGRAM_BINS, (0, 1))[0]),
         n=data.n,
         alpha=alpha,

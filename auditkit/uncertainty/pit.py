@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.arguments import refuse
-from auditkit.results import SCHEMA, Assumption, Result, json_ready
+from auditkit.results import SCHEMA, Assumption, Note, Result, json_ready
 from auditkit.uncertainty._inputs import as_numbers, read_alpha, read_finite, read_seed
 from auditkit.uncertainty.results import INDEPENDENT, Test
 
@@ -139,6 +139,7 @@ class QuantileCalibration(Result):
     mean_absolute: float
     n: int
     assumptions: tuple[Assumption, ...] = (INDEPENDENT,)
+    warnings: tuple[Note, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -150,7 +151,7 @@ class QuantileCalibration(Result):
             "mean_absolute": self.mean_absolute,
             "n": self.n,
             "assumptions": [a.to_dict() for a in self.assumptions],
-            "warnings": [],
+            "warnings": [w.to_dict() for w in self.warnings],
         }
 
 

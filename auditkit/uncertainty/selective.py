@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auditkit.results import SCHEMA, Assumption, Result, json_ready
+from auditkit.results import SCHEMA, Assumption, Note, Result, json_ready
 from auditkit.uncertainty._inputs import read_alpha, read_finite, read_outcomes
 from auditkit.uncertainty.intervals import clopper_pearson
 from auditkit.uncertainty.results import INDEPENDENT, Score
@@ -104,8 +104,9 @@ class RiskThreshold(Result):
     errors: int
     n: int
     upper: float | None
-    assumptions: tuple[Assumption, ...] = (INDEPENDENT, GIVEN_CONFIDENCES)
     details: Mapping[str, Any] = field(default_factory=dict)
+    assumptions: tuple[Assumption, ...] = (INDEPENDENT, GIVEN_CONFIDENCES)
+    warnings: tuple[Note, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -120,7 +121,7 @@ class RiskThreshold(Result):
             "upper": json_ready(self.upper),
             "details": json_ready(self.details),
             "assumptions": [a.to_dict() for a in self.assumptions],
-            "warnings": [],
+            "warnings": [w.to_dict() for w in self.warnings],
         }
 
 

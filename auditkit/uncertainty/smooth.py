@@ -58,7 +58,8 @@ def smooth_calibration_error(
 
     Notes
     -----
-    One pass onto a grid of 8,193 points, then cosine transforms. The Gaussian kernel is reflected at 0 and 1.
+    One pass onto a grid of 8,193 points, then cosine transforms. The Gaussian kernel is reflected at 0 and 1. Widths
+    below 1/8192 are finer than the grid: the value is then that of residuals moved by up to half a step.
     Source: Blasiok, Nakkiran, Smooth ECE (arXiv 2309.12236), section 4.
     """
     if bandwidth is not None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from auditkit import _core
 from auditkit.arguments import finite_number, refuse
-from auditkit.results import SCHEMA, Assumption, Result, json_ready
+from auditkit.results import SCHEMA, Assumption, Note, Result, json_ready
 from auditkit.uncertainty._inputs import read_count, read_finite, read_seed
 from auditkit.uncertainty.nulls import p_value
 from auditkit.uncertainty.results import EXCHANGEABLE, Test
@@ -82,6 +82,8 @@ class Martingale(Result):
         At most 200 pairs of number of p-values and log10 of capital.
     strategies : tuple of float
     jump : float
+    log_capital : ndarray, shape (n,), float64
+        Natural logarithm of the capital after each p-value. Not part of the JSON.
     """
 
     log10_final: float
@@ -93,6 +95,7 @@ class Martingale(Result):
     jump: float
     log_capital: Floats
     assumptions: tuple[Assumption, ...] = (EXCHANGEABLE,)
+    warnings: tuple[Note, ...] = ()
 
     def alarm(self, delta: float) -> int | None:
         """P-values after which capital first reached 1 / delta; None if never.
@@ -114,7 +117,7 @@ class Martingale(Result):
             "strategies": json_ready(self.strategies),
             "jump": self.jump,
             "assumptions": [a.to_dict() for a in self.assumptions],
-            "warnings": [],
+            "warnings": [w.to_dict() for w in self.warnings],
         }
 
 

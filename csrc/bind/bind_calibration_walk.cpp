@@ -27,7 +27,11 @@ template <class T>
 py::tuple range_of_walk(const Matrix<T>& p, const Outcomes& y, const Outcomes& ends) {
   check_rows_and(p, y);
   check_rows_and(p, ends);
-  const auto range = walk_range(flat(p), flat(y), flat(ends));
+  WalkRange range;
+  {
+    const py::gil_scoped_release release;
+    range = walk_range(flat(p), flat(y), flat(ends));
+  }
   return py::make_tuple(range.highest, range.lowest);
 }
 
@@ -47,7 +51,9 @@ Array errors_of_partitions(const Matrix<T>& p, const Outcomes& y, std::int64_t l
   check_rows_and(p, y);
   require(levels >= 1 && levels <= kMostLevels, "levels out of range");
   Array table = make_array(static_cast<std::size_t>(levels));
-  partition_errors(flat(p), flat(y), static_cast<std::size_t>(levels), mutable_view(table));
+  const auto to = mutable_view(table);
+  const py::gil_scoped_release release;
+  partition_errors(flat(p), flat(y), static_cast<std::size_t>(levels), to);
   return table;
 }
 
