@@ -1,7 +1,7 @@
 """What naive Bayes says of the breast cancer data, for an audit of its probabilities.
 
-Each row is judged by a model that was fitted on other rows: a model's probabilities on its own training rows say nothing
-of its calibration.
+Each row is judged by a model that was fitted on other rows: what a model says of its own training rows tells nothing of
+its calibration.
 
 Usage: python examples/naive_bayes.py FILE.npz
 """

@@ -86,6 +86,29 @@ def test_posterior_is_that_of_all_pairs(size, dtype):
     assert np.abs(p[0] - wanted[1]).max() <= TOLERANCE[dtype]
 
 
+def test_as_many_classes_as_there_may_be():
+    """Classes without rows change nothing: twenty rows of 65,535 classes against those rows relabelled."""
+    X, few, log_weights, groups, _ = problem(20, 3, 20)
+    most = 65535
+    far = np.sort(np.r_[0, most - 1, np.random.default_rng(1).choice(most - 2, 18, replace=False) + 1])
+    h, tau = 1.5, 0.0  # a soft maximum counts classes without rows too
+    log_z, p = _core.kernel_posterior(X, far[few], most, log_weights, groups, np.array([h]), 2)
+    expected = _core.kernel_posterior(X, few, 20, log_weights, groups, np.array([h]), 2)
+    assert np.array_equal(log_z, expected[0]) and np.array_equal(p[0][:, far], expected[1][0])
+    assert p[0].sum() == pytest.approx(expected[1].sum())
+    value, slope = _core.kernel_gradient(X, far[few], most, log_weights, groups, h, tau, 2)
+    again = _core.kernel_gradient(X, few, 20, log_weights, groups, h, tau, 2)
+    assert value == again[0] and np.array_equal(slope, again[1])
+
+
+def test_more_classes_are_refused():
+    rows = np.zeros((65536, 1))
+    assert read_labelled(rows[1:], np.arange(65535)).k == 65535
+    with pytest.raises(InputError, match="at most 65,535 classes") as caught:
+        bayes_error.estimate(rows, np.arange(65536))
+    assert caught.value.id == "AK-BE-002"
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("tau", [0.0, 0.05])
 @pytest.mark.parametrize("size", SIZES)
