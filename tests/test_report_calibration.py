@@ -27,6 +27,7 @@ from auditkit import uncertainty
 from auditkit.errors import InputError
 from auditkit.report import render_card, render_html, render_markdown, render_text
 from auditkit.report.calibration import KINDS
+from auditkit.report.words import TITLES
 from auditkit.results import Result
 from auditkit.uncertainty import decompose, jumper_martingale, quantile_calibration, risk_threshold
 from auditkit.uncertainty.conditions import judged, parse_conditions
@@ -438,6 +439,9 @@ def test_single_answers_have_reports_of_their_own(kind: str) -> None:
     assert sentence in " ".join(render_text(result).split())
     assert sentence in render_markdown(result).replace("\\", "")
     assert "epsilon" not in words_of(page)
+    assert kind in TITLES
+    # each assumption says what breaks it
+    assert "the numbers above do not either" not in words_of(page)
 
 
 def test_all_kinds_are_tested() -> None:

@@ -59,6 +59,10 @@ TITLES = {
     "score": "How good are the predictions?",
     "reliability": "Do the probabilities mean what they say?",
     "decomposition": "What does the score consist of?",
+    "quantile-calibration": "Do the predictive laws mean what they say?",
+    "risk-threshold": "How sure must an answer be?",
+    "martingale": "Are the rows still exchangeable?",
+    "member-decomposition": "What do the members not know?",
 }
 
 UNITS = {"one-run": "canaries", "independent": "independent units", "post-hoc": "records"}
@@ -124,6 +128,9 @@ _BREAKS = {
     "rival-fixed": "A rival picked on these very points: the test is that of the luckiest.",
     "secret-versions": "A version that leaked, or a published one that was picked: the p-value is void.",
     "clean-test": "Test rows that resemble training rows: clean-test errors come out too low.",
+    "given-confidences": "Rows with other confidences than those accepted here: their risk is not the one promised.",
+    "independent-members": "Members that share data or a start: they differ less than more of them would, and what "
+    "they do not know comes out too small.",
     "given-bins": "Errors that cancel inside a bin: the true error is larger than that of these bins.",
     "direction-fixed": "A direction that was turned round after looking at the scores: the level is that "
     "of one direction only.",
