@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <fstream>
@@ -83,15 +84,19 @@ TEST(several_threads_do_work) {
 }
 
 TEST(an_exception_reaches_the_caller_after_all_threads_have_ended) {
+  // The later chunks take a millisecond each. A thread that was put to sleep on its way out of chunk 3 has therefore
+  // many seconds before the others could end the range without it, however busy the machine; they take none of that
+  // time otherwise.
+  constexpr std::size_t kChunks = 100'000;
   for (const unsigned n_threads : {1U, 2U, 8U}) {
     std::atomic<int> inside{0};
-    std::atomic<int> calls{0};
+    std::atomic<std::size_t> calls{0};
     std::string message;
     try {
-      parallel_for(1000, 1, n_threads, [&](std::size_t begin, std::size_t) {
+      parallel_for(kChunks, 1, n_threads, [&](std::size_t begin, std::size_t) {
         inside.fetch_add(1);
         calls.fetch_add(1);
-        std::this_thread::yield();
+        if (begin > 3) std::this_thread::sleep_for(std::chrono::milliseconds(1));
         inside.fetch_sub(1);
         if (begin == 3) throw std::runtime_error("chunk 3");
       });
@@ -100,7 +105,7 @@ TEST(an_exception_reaches_the_caller_after_all_threads_have_ended) {
     }
     CHECK(message == "chunk 3");
     CHECK(inside.load() == 0);
-    CHECK(calls.load() < 1000);
+    CHECK(calls.load() < kChunks);
   }
 }
 
