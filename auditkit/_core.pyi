@@ -200,3 +200,19 @@ def adaptive_sets(
     p: _Matrix, thresholds: _Floats, u: _Floats, penalty: float, free_ranks: int, n_threads: int
 ) -> _Bytes: ...
 def count_earlier(ranks: _Ints, distinct: int) -> tuple[_Ints, _Ints]: ...
+
+# bind_predictive_laws.cpp
+def law_tables(atoms: _Floats, starts: _Ints) -> tuple[_Floats, _Floats]: ...
+def law_places(
+    atoms: _Floats, starts: _Ints, codes: _Ints, z: _Floats, n_threads: int
+) -> tuple[_Ints, _Ints]: ...
+def law_scores(
+    atoms: _Floats,
+    starts: _Ints,
+    left: _Floats,
+    right: _Floats,
+    codes: _Ints,
+    z: _Floats,
+    scales: _Floats,
+    n_threads: int,
+) -> _Floats: ...

@@ -242,6 +242,17 @@ def _adaptive_score() -> float:
     return float(_core.adaptive_scores(rows, label, np.array([0.5]), 0.25, 2, 1)[0])
 
 
+def _step_law_score() -> float:
+    """Atoms -1, 1/2 and 2, the value 3/4 and the scale 2."""
+    import numpy as np
+
+    from auditkit import _core
+
+    atoms, starts, code = np.array([-1.0, 0.5, 2.0]), np.array([0, 3]), np.array([0])
+    tables = _core.law_tables(atoms, starts)
+    return float(_core.law_scores(atoms, starts, *tables, code, np.array([0.75]), np.array([2.0]), 1)[0])
+
+
 _BALANCED = {"tp": 90, "fn": 10, "fp": 5, "tn": 95}
 _RARE = {"tp": 100, "fn": 400, "fp": 2, "tn": 498}
 _PERFECT = {"tp": 50, "fn": 0, "fp": 0, "tn": 50}
@@ -305,6 +316,7 @@ SELF_TESTS = (
     SelfTest("calibration error", _calibration("binned"), 0.15, 1e-14),
     SelfTest("walk over predictions", _calibration("walk"), 0.85422884001210761, 1e-14),
     SelfTest("score of a label", _adaptive_score, 0.5 + 0.25 + 0.125 + 0.5 * 0.125 + 0.25 * 2, 1e-14),
+    SelfTest("score of a step law", _step_law_score, 2 * (1.5 / 9 + 0.25 * 4 / 9 + 1.25 / 9), 1e-14),
     SelfTest("mean of a batch", _batch_mean([1, 1, 4, 6, 7], 3, 10), 7.0, 1e-14),
 )
 """References: high-precision evaluations of the integrals and sums, exact counts of ranks, made independently of the

@@ -246,3 +246,34 @@ def test_counts_of_earlier_values_at_edge_sizes():
         larger, equal = core.count_earlier(np.zeros(n, dtype=np.int64), min(n, 1))
         assert larger.sum() == 0 and np.array_equal(equal, np.arange(n))
         assert core.count_earlier(np.arange(n)[::-1].copy(), n)[0].tolist() == list(range(n))
+
+
+@pytest.mark.parametrize("sizes", [(1,), (0,), (2, 0, 3), (0, 0), (4095, 1, 64, 65)])
+@pytest.mark.parametrize("m", [0, 1, 4096, 4097])
+def test_step_laws_at_edge_sizes(sizes, m):
+    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    atoms = np.concatenate([np.arange(size, dtype=float) for size in sizes])
+    left, right = core.law_tables(atoms, starts)
+    codes = np.arange(m, dtype=np.int64) % len(sizes)
+    empty = np.array(sizes)[codes] == 0
+    for value in (-1.0, 0.0, 1e9, np.inf, np.nan):
+        for n_threads in (1, 3):
+            z = np.full(m, value)
+            below, at_most = core.law_places(atoms, starts, codes, z, n_threads)
+            assert np.all((below >= 0) & (below <= at_most) & (at_most <= np.array(sizes)[codes]))
+            scores = core.law_scores(atoms, starts, left, right, codes, z, np.ones(m), n_threads)
+            assert np.isnan(scores[empty]).all() and scores.shape == (m,)
+
+
+def test_step_laws_refuse_what_would_leave_the_arrays():
+    none, one = np.empty(0), np.zeros(1, dtype=np.int64)
+    for starts in ([], [0], [1, 1], [0, 2, 1], [0, 2], [0, -1, 1]):
+        with pytest.raises(ValueError, match="starts"):
+            core.law_tables(np.zeros(1), np.array(starts, dtype=np.int64))
+    starts = np.array([0, 1])
+    for codes in (one + 1, one - 1, np.zeros(2, dtype=np.int64)):
+        with pytest.raises(ValueError, match="law"):
+            core.law_places(np.zeros(1), starts, codes, np.zeros(1), 1)
+    for left, scales in ((none, np.ones(1)), (np.zeros(1), none)):
+        with pytest.raises(ValueError, match="length"):
+            core.law_scores(np.zeros(1), starts, left, np.zeros(1), one, np.zeros(1), scales, 1)

@@ -74,5 +74,6 @@ void register_projection(py::module_& m);
 void register_calibration(py::module_& m);
 void register_calibration_walk(py::module_& m);
 void register_conformal(py::module_& m);
+void register_predictive_laws(py::module_& m);
 
 }  // namespace auditkit::bind

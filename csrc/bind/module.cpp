@@ -16,4 +16,5 @@ PYBIND11_MODULE(_core, m) {
   auditkit::bind::register_calibration(m);
   auditkit::bind::register_calibration_walk(m);
   auditkit::bind::register_conformal(m);
+  auditkit::bind::register_predictive_laws(m);
 }
