@@ -221,6 +221,10 @@ def test_transforms_are_uniform_and_intervals_cover(decimals):
         (lambda: conformal_predictive([0], [1], scales=[1], scales_cal=[5e-324]), "AK-UN-041"),
         (lambda: conformal_predictive([0], [1e80], scales=[1e80], scales_cal=[1]), "AK-UN-041"),
         (lambda: conformal_predictive([0], [1], scales=[5e-324], scales_cal=[1]).cdf([1]), "AK-UN-041"),
+        (
+            lambda: conformal_predictive([0] * 2, [1], scales=[1e-300] * 2, scales_cal=[1]).crps([1e9, -1e9]),
+            "AK-UN-041",
+        ),
         (lambda: conformal_predictive([0], [1], groups=[0, 1, 2]), "AK-UN-006"),
         (lambda: conformal_predictive([0], [1], groups=([0], [0, 1])), "AK-UN-006"),
         (lambda: conformal_predictive([0], [1]).cdf([math.nan]), "AK-UN-005"),

@@ -232,10 +232,10 @@ class ConformalPredictive:
         value = read_bounded(y, "y", self.predictions.size)
         with np.errstate(over="ignore"):
             z = (value - self.predictions) / self.scales
-        bad = np.flatnonzero(np.isinf(z))
-        if bad.size:
-            found = f"{value[bad[0]]:.3g} with scale {self.scales[bad[0]]:.3g}"
-            refuse(f"y[{bad[0]}]", "within 1e308 scales of its prediction", found, id="AK-UN-041")
+        if not (math.isfinite(z.max()) and math.isfinite(z.min())):
+            row = int(np.flatnonzero(np.isinf(z))[0])
+            found = f"{value[row]:.3g} with scale {self.scales[row]:.3g}"
+            refuse(f"y[{row}]", "within 1e308 scales of its prediction", found, id="AK-UN-041")
         return np.asarray(z)
 
     def _places(self, z: Floats) -> tuple[Ints, Ints]:
@@ -307,9 +307,7 @@ def conformal_predictive(
         with np.errstate(over="ignore"):
             residuals = residuals / _read_scales(scales_cal, "scales_cal", residuals.size)
         _require_bounded(residuals, "residuals_cal", "in units of scales_cal ")
-    _require_bounded(
-        np.abs(centre) + spread * np.abs(residuals).max(), "predictions", "with residuals added "
-    )
+        _require_bounded(spread * np.abs(residuals).max(), "scales", "times the largest residual ")
     codes, codes_cal, names = _read_pair(groups, residuals.size, centre.size)
     starts = np.concatenate([[0], np.cumsum(np.bincount(codes_cal, minlength=max(1, len(names))))])
     atoms = residuals[np.lexsort((residuals, codes_cal))] if names else np.sort(residuals)
@@ -324,9 +322,9 @@ def read_bounded(value: Any, what: str, n: int | None = None) -> Floats:
 
 
 def _require_bounded(numbers: Floats, what: str, how: str = "") -> None:
-    bad = np.flatnonzero(np.abs(numbers) > LARGEST)
-    if bad.size:
-        refuse(f"{what}[{bad[0]}]", f"{how}at most 1e150 in size", f"{numbers[bad[0]]:.3g}", id="AK-UN-041")
+    if max(numbers.max(), -numbers.min()) > LARGEST:
+        row = int(np.flatnonzero(np.abs(numbers) > LARGEST)[0])
+        refuse(f"{what}[{row}]", f"{how}at most 1e150 in size", f"{numbers[row]:.3g}", id="AK-UN-041")
 
 
 def _read_scales(value: Any, what: str, n: int) -> Floats:

@@ -432,6 +432,22 @@ def calibration(bench: Bench) -> None:
         bench.report.bar(name, _compare_numbers(bench, peer, "smooth_error", case, name), 0.1)
 
 
+def crps(bench: Bench) -> None:
+    """The score of 10,000 conformal predictive laws on one core, against crepes: its evaluation, and its sums alone."""
+    peer = bench.peer("crepes")
+    for calibration_rows in (2_000, 10_000):
+        case = {"calibration": calibration_rows, "test": 10_000, "threads": 1}
+        name = f"conformal CRPS, {calibration_rows:,} and 10,000 rows"
+        if peer is None:
+            bench.report.row(name, bench.ask("law_score", case))
+            continue
+        for task, part in (("law_score", "evaluation"), ("law_score_alone", "laws and sums alone")):
+            with peer:
+                least = _compare_numbers(bench, peer, task, case, f"{name}, {part}")
+            theirs = [row["min cpu"] for row in bench.report.rows if row.get("side") == peer.name][-1]
+            bench.report.bar(f"{name}, {part}", least / theirs, 1e-3, unit="x")
+
+
 def startup(bench: Bench) -> None:
     """CPU time of `auditkit --help` over that of bare Python."""
     command = Path(sys.executable).parent / "auditkit"
@@ -473,5 +489,6 @@ BENCHMARKS: dict[str, Callable[[Bench], None]] = {
     "kernel-gradient": kernel_gradient,
     "neighbours": neighbours,
     "calibration": calibration,
+    "crps": crps,
     "startup": startup,
 }

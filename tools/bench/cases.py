@@ -124,3 +124,10 @@ def predictions(case: Case) -> tuple[Any, Any]:
     z = rng.normal(0, 1.5, case["n"])
     y = (rng.random(case["n"]) < 1 / (1 + np.exp(-z))).astype(np.int64)
     return (1 / (1 + np.exp(-case["slope"] * z))).astype(np.float32), y
+
+
+def residual_rows(case: Case) -> tuple[Any, Any, Any]:
+    """Residuals of `calibration` rows, and predictions and outcomes of `test` rows, all standard normal."""
+    rng = np.random.default_rng([case["calibration"], case["test"]])
+    predicted = rng.normal(size=case["test"])
+    return rng.normal(size=case["calibration"]), predicted, predicted + rng.normal(size=case["test"])

@@ -20,12 +20,14 @@ PEERS = {
     "torchmetrics": "1.9.0",
     "netcal": "1.4.0",
     "relplot": "1.0.3",
+    "crepes": "0.9.1",
 }
 BESIDE = {
     "bayeslap": ["torch==2.13.0", "numpy==2.4.6", "scipy==1.17.1", "tqdm==4.70.1"],
     "torchmetrics": ["torch==2.13.0", "numpy==2.4.6"],
     "netcal": ["torch==2.13.0", "numpy==2.4.6", "scipy==1.17.1"],
     "relplot": ["numpy==2.4.6", "scipy==1.17.1"],
+    "crepes": ["numpy==2.4.6", "scipy==1.17.1", "pandas==3.1.1", "scikit-learn==1.9.1"],
 }  # what a peer needs but does not pin
 _UNSET = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # settings of one machine that would slow its NumPy
 

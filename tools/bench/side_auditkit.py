@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from cases import labelled_rows, predictions
+from cases import labelled_rows, predictions, residual_rows
 
 import auditkit
 
@@ -352,3 +352,15 @@ def smooth_error(case: dict[str, Any]) -> Task:
         return fixed_point(_core.spread_residuals(data.p, data.y, GRID + 1))
 
     return run
+
+
+def law_score(case: dict[str, Any]) -> Task:
+    """The score of conformal predictive laws with its t interval, from residuals on."""
+    from auditkit.uncertainty.predictive import conformal_predictive
+
+    auditkit.set_num_threads(case["threads"])
+    residuals, predicted, y = residual_rows(case)
+    return lambda: conformal_predictive(predicted, residuals).crps(y).value
+
+
+law_score_alone = law_score
