@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from auditkit import InputError
-from auditkit.uncertainty.pit import pit_test, pit_values, quantile_calibration
+from auditkit.uncertainty.pit import discrete_pit, pit_test, pit_values, quantile_calibration
 
 
 def test_ranks_of_an_ensemble():
@@ -28,6 +28,57 @@ def test_tied_outcomes_are_uniform():
     u, _ = pit_values(drawn[:, 0], drawn[:, 1:], seed=5)
     assert pit_test(u).p_value > 1e-4
     assert pit_test((drawn[:, :1] > drawn[:, 1:]).mean(axis=1)).p_value < 1e-100
+
+
+def counts(law, mean, size, seed):
+    """Counts of one law with their transform by another of the same mean."""
+    from scipy import stats
+
+    rng = np.random.default_rng(seed)
+    poisson, binomial = stats.poisson(mean), stats.binom(4, mean / 4)
+    y = rng.poisson(mean, size) if law == "poisson" else rng.binomial(4, mean / 4, size)
+    return {
+        name: discrete_pit(other.cdf(y - 1), other.cdf(y), seed=seed)[0]
+        for name, other in (("poisson", poisson), ("binomial", binomial))
+    }
+
+
+@pytest.mark.parametrize("truth", ["poisson", "binomial"])
+def test_laws_of_counts(truth):
+    other = "binomial" if truth == "poisson" else "poisson"
+    found = [counts(truth, 2.0, 300, seed) for seed in range(200)]
+    # 200 tests at 0.05: 10 expected, standard deviation 3.1
+    assert sum(pit_test(one[truth]).p_value <= 0.05 for one in found) <= 23
+    # variance 2 against 1: 300 rows see it nearly always
+    assert sum(pit_test(one[other]).p_value <= 0.05 for one in found) >= 190
+
+
+def test_steps_of_laws():
+    u, seed = discrete_pit([0, 0.25, 0.5, 1], [0.25, 0.25, 1, 1], seed=3)
+    assert 0 <= u[0] <= 0.25 and u[1] == 0.25 and 0.5 <= u[2] <= 1 and u[3] == 1
+    assert discrete_pit([0, 0.25, 0.5, 1], [0.25, 0.25, 1, 1], seed=seed)[0].tolist() == u.tolist()
+    # rounding of distribution functions: a little above 1, or falling by a unit
+    assert discrete_pit([1 + 1e-12, 0.5 + 1e-12, -1e-12], [1, 0.5, 0])[0] == pytest.approx([1, 0.5, 0])
+    # a right law without V is rejected
+    y = np.random.default_rng(2).poisson(2, 300)
+    from scipy import stats
+
+    assert pit_test(stats.poisson(2).cdf(y)).p_value < 1e-6
+
+
+def test_faults_that_cancel_over_groups_show_in_each():
+    draws = np.random.default_rng(9).random(2000)
+    half = np.arange(2000) < 1000
+    # one half of the rows is promised too low, the other too high
+    found = pit_test(np.where(half, draws / 2, 0.5 + draws / 2), groups=np.where(half, "low", "high"))
+    assert found.p_value > 0.001
+    rows = {row["label"]: row for row in found.details["groups"]}
+    assert rows["low"]["n"] == 1000 and max(row["holm"] for row in rows.values()) < 1e-10
+    level = pit_test(draws, groups=np.arange(2000) % 10).details["groups"]
+    assert len(level) == 10 and min(row["holm"] for row in level) > 0.01
+    assert level[3]["p_value"] == pit_test(draws[3::10]).p_value
+    assert json.loads(found.to_json())["details"]["groups"][0]["label"] == "high"
+    assert "groups" not in pit_test(draws).details
 
 
 def test_kolmogorov_by_hand():
@@ -104,6 +155,13 @@ def test_all_levels_of_quantiles():
         (lambda: pit_test([]), "AK-UN-005"),
         (lambda: pit_test([0.5], alpha=0), "AK-UN-007"),
         (lambda: quantile_calibration([-0.1]), "AK-UN-025"),
+        (lambda: pit_test([0.5, 0.6], groups=[1]), "AK-UN-006"),
+        (lambda: discrete_pit([0.5, 0.6], [0.6, 0.5]), "AK-UN-028"),
+        (lambda: discrete_pit([-0.5], [0.5]), "AK-UN-028"),
+        (lambda: discrete_pit([0.5], [1.5]), "AK-UN-028"),
+        (lambda: discrete_pit([math.nan], [0.5]), "AK-UN-005"),
+        (lambda: discrete_pit([0.1], [0.5, 0.6]), "AK-UN-005"),
+        (lambda: discrete_pit([0.1], [0.5], seed=-1), "AK-UN-008"),
     ],
 )
 def test_refusals(call, id):
