@@ -153,7 +153,7 @@ def pit_test(u: Any, *, groups: Any = None, alpha: float = 0.05) -> Test:
 
     values, alpha = _read(u), read_alpha(alpha)
     found = kstest(values, "uniform")
-    details = {
+    details: dict[str, Any] = {
         "histogram": pit_histogram(values, alpha),
         "anderson_darling": _anderson_darling(np.sort(values)),
     }
