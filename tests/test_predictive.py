@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from fractions import Fraction
 
@@ -11,8 +12,11 @@ import pytest
 from scipy import stats
 
 from auditkit.errors import InputError
+from auditkit.report import render_markdown
 from auditkit.runtime import core, set_num_threads
+from auditkit.uncertainty.coverage_audits import coverage_audit
 from auditkit.uncertainty.predictive import conformal_predictive
+from auditkit.uncertainty.shared_calibration import shared_histogram
 
 EPS = np.finfo(float).eps
 
@@ -180,6 +184,93 @@ def test_threads_do_not_matter():
         found.append((law.crps(y).per_point.tobytes(), law.cdf(y)[0].tobytes()))
     set_num_threads(1)
     assert found[0] == found[1]
+
+
+def test_ranks_of_rows_that_share_their_calibration():
+    """A test that takes the transforms of one calibration as independent rejects right laws far too often."""
+    shared = independent = outside = 0
+    for seed in range(150):
+        mean, cal, y = rows(40, 200, seed)
+        law = conformal_predictive(mean, cal)
+        u, _ = law.pit(mean + y, seed=seed)
+        independent += stats.kstest(u, "uniform").pvalue <= 0.05
+        found = law.rank_test(mean + y)
+        shared += found.p_value <= 0.05
+        shown = shared_histogram(u, 40, 0.05)
+        outside += min(shown["counts"]) < shown["band"][0] or max(shown["counts"]) > shown["band"][1]
+    # 150 tests at 0.05: 7.5 expected, deviation 2.7; independent ones reject more than half
+    assert shared <= 18 and outside <= 18 and independent >= 75
+    assert found.exact and found.name == "pit_two_sample" and found.n == 200
+    assert found.p_value == pytest.approx(stats.ks_2samp(cal, mean + y - mean).pvalue)
+    # laws that are off to one side
+    assert law.rank_test(mean + y + 3).p_value < 1e-6
+
+
+def test_ranks_in_groups():
+    mean, cal, y = rows(100, 300)
+    own_cal, own = np.arange(100) % 2, np.arange(300) % 2
+    law = conformal_predictive(mean, cal, groups=(own_cal, own))
+    found = law.rank_test(mean + y + 2.0 * own)
+    assert [row["label"] for row in found.details["groups"]] == ["0", "1"]
+    assert found.details["groups"][0]["holm"] > 0.01 > 1e-6 > found.details["groups"][1]["holm"]
+    assert found.p_value == found.details["groups"][1]["holm"]
+    assert json.loads(found.to_json())["details"]["n_calibration"] == {"0": 50, "1": 50}
+    large = conformal_predictive(np.zeros(3200), np.random.default_rng(1).normal(size=3200))
+    assert not large.rank_test(np.random.default_rng(2).normal(size=3200)).exact
+
+
+def test_bands_of_shared_transforms_are_beta_binomial():
+    # 20 bins of 39 + 1 steps: two steps a bin
+    shown = shared_histogram(np.linspace(0, 1, 200), 39, 0.1)
+    law = stats.betabinom(200, 2, 38)
+    assert sum(shown["counts"]) == 200 and len(shown["counts"]) == 20
+    low, high = shown["band"]
+    assert law.cdf(low - 1) <= 0.0025 < law.cdf(low)
+    assert law.sf(high) <= 0.0025 < law.sf(high - 1)
+    # fewer steps than bins: a bin may be empty or hold all
+    assert shared_histogram(np.linspace(0, 1, 200), 1, 0.1)["band"] == [0, 200]
+    # very many calibration rows: the binomial band
+    wide = shared_histogram(np.linspace(0, 1, 200), 10**9, 0.1)["band"]
+    assert wide == [stats.binom.ppf(0.0025, 200, 0.05), stats.binom.isf(0.0025, 200, 0.05)]
+
+
+def test_the_audit_of_conformal_laws():
+    mean, cal, y = rows(199, 500)
+    law = conformal_predictive(mean, cal)
+    found = coverage_audit(mean + y, law=law, target=0.9, seed=3)
+    assert found.about == "conformal" and found.settings["n_calibration"] == 199
+    low, high = law.interval(0.1)
+    assert found.coverage.covered == np.sum((low <= mean + y) & (mean + y <= high))
+    assert found.coverage.conformal["k"] == 180
+    assert found.scores["crps"].value == law.crps(mean + y).value
+    assert found.scores["interval_score"].n == 500 and found.sharpness["infinite"] == 0
+    assert found.tests["pit_two_sample"].p_value == law.rank_test(mean + y).p_value
+    u, _ = law.pit(mean + y, seed=3)
+    assert found.figures["pit"] == shared_histogram(u, 199, 0.05)
+    assert (
+        coverage_audit(mean + y, law=law, target=0.9, seed=3).to_dict()["scores"] == found.to_dict()["scores"]
+    )
+    words = render_markdown(json.loads(found.to_json()))
+    assert "Kolmogorov-Smirnov of test and calibration rows" in words
+    shifted = coverage_audit(mean + 4 * y, law=law, target=0.9)
+    assert shifted.checks["coverage"].status == "fail"
+    # so few calibration rows that every interval is infinite
+    few = coverage_audit(mean + y, law=conformal_predictive(mean, cal[:9]), target=0.9)
+    assert few.coverage.value == 1 and few.sharpness["infinite"] == 500 and "crps" in few.scores
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: coverage_audit([0.0], law="normal"),
+        lambda: coverage_audit([0.0], law=conformal_predictive([0], [1], groups=(["a"], ["a"]))),
+        lambda: coverage_audit([0.0], law=conformal_predictive([0], [1]), n_calibration=5),
+    ],
+)
+def test_laws_that_the_audit_refuses(call):
+    with pytest.raises(InputError) as error:
+        call()
+    assert error.value.id == "AK-UN-044"
 
 
 @pytest.mark.parametrize("decimals", [None, 0])

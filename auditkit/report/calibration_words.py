@@ -35,6 +35,7 @@ TEST_WORDS = {
     "minimax": "adaptive over bin widths",
     "pit_kolmogorov_smirnov": "Kolmogorov-Smirnov of the PIT",
     "pit_anderson_darling": "Anderson-Darling of the PIT",
+    "pit_two_sample": "Kolmogorov-Smirnov of test and calibration rows",
 }
 SCORE_WORDS = {
     "accuracy": "accuracy",
@@ -51,6 +52,7 @@ ABOUT_WORDS = {
     "intervals": "intervals",
     "sets": "prediction sets",
     "gaussian": "Gaussian predictions",
+    "conformal": "conformal predictive laws",
     "ensemble": "ensemble predictions",
 }
 WIDTH_WORDS = {

@@ -127,12 +127,12 @@ class CoverageAudit(_Audit):
     ----------
     target : float
         Coverage that was promised.
-    about : {"intervals", "sets", "gaussian", "ensemble"}
+    about : {"intervals", "sets", "gaussian", "conformal"}
     coverage : CoverageResult
     sharpness : mapping
         ``mean_width``, ``median_width``, ``infinite`` (how many rows), or ``mean_size``, ``empty`` for sets.
     tests : dict of str to Test
-        For predictive laws ``pit_kolmogorov_smirnov``, ``pit_anderson_darling``.
+        For normal laws ``pit_kolmogorov_smirnov``, for conformal laws ``pit_two_sample``.
     scores : dict of str to Score
         ``interval_score``, ``crps``, ``pinball_...``.
     figures : mapping

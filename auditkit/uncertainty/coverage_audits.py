@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from auditkit.arguments import decimal_number, refuse
 from auditkit.errors import InputError
 from auditkit.results import Check
 from auditkit.uncertainty._inputs import as_numbers, read_alpha, read_finite, read_labels, read_seed
@@ -18,8 +20,10 @@ from auditkit.uncertainty.covering import coverage
 from auditkit.uncertainty.crps import crps_gaussian, read_gaussian
 from auditkit.uncertainty.found_groups import found_groups
 from auditkit.uncertainty.pit import pit_test, quantile_calibration
+from auditkit.uncertainty.predictive import ConformalPredictive
 from auditkit.uncertainty.results import CoverageResult, Score, Test
 from auditkit.uncertainty.scores import interval_score, pinball, read_ends
+from auditkit.uncertainty.shared_calibration import shared_histogram
 
 Floats = NDArray[np.float64]
 
@@ -34,6 +38,7 @@ def coverage_audit(
     mean: Any = None,
     sd: Any = None,
     sets: Any = None,
+    law: ConformalPredictive | None = None,
     target: float = 0.9,
     n_calibration: int | None = None,
     groups: Any = None,
@@ -54,10 +59,13 @@ def coverage_audit(
         them and by their CRPS.
     sets : array_like of bool, shape (n, K), optional
         The labels in the set of each row.
+    law : ConformalPredictive, optional
+        Conformal predictive laws without groups, judged by their central intervals, by where the truth falls and by
+        their CRPS, as laws that share their calibration rows.
     target : float
         Coverage that was promised.
     n_calibration : int, optional
-        Rows that split conformal sets were calibrated on: then valid ones are the claim.
+        Rows that split conformal sets were calibrated on: then valid ones are the claim. A `law` knows them.
     groups : array_like, shape (n,), optional
         Declared groups.
     features : array_like, shape (n,) or (n, d), optional
@@ -75,15 +83,22 @@ def coverage_audit(
     Raises
     ------
     InputError
-        AK-UN-002, AK-UN-005 to AK-UN-008, AK-UN-021, AK-UN-023, AK-UN-033, AK-UN-037; AK-UN-032 unless exactly one of
-        intervals, laws and sets is given.
+        AK-UN-002, AK-UN-005 to AK-UN-008, AK-UN-021, AK-UN-023, AK-UN-033, AK-UN-037, AK-UN-041, AK-UN-044; AK-UN-032
+        unless exactly one of intervals, normal laws, sets and conformal laws is given.
     """
     target, alpha, seed = read_alpha(target, "target"), read_alpha(alpha), read_seed(seed)
     started = time.perf_counter()
-    given = {"intervals": (lower, upper), "gaussian": (mean, sd), "sets": (sets,)}
+    given = {"intervals": (lower, upper), "gaussian": (mean, sd), "sets": (sets,), "conformal": (law,)}
     about = _question(given)
-    read = {"intervals": _of_intervals, "gaussian": _of_laws, "sets": _of_sets}[about]
-    hits, sharpness, scores, tests, figures = read(y, given[about], target, alpha)
+    if law is not None:
+        n_calibration = _calibration_rows(law, n_calibration)
+    readers: dict[str, Callable[..., _Parts]] = {
+        "intervals": _of_intervals,
+        "gaussian": _of_laws,
+        "sets": _of_sets,
+        "conformal": partial(_of_conformal_laws, seed=seed),
+    }
+    hits, sharpness, scores, tests, figures = readers[about](y, given[about], target, alpha)
     held = coverage(hits, target=target, n_calibration=n_calibration, groups=groups, alpha=alpha)
     if features is not None:
         codes = np.asarray(hits).astype(np.uint8)
@@ -115,7 +130,7 @@ def _question(parts: Mapping[str, tuple[Any, ...]]) -> str:
     asked = [name for name, values in parts.items() if any(value is not None for value in values)]
     if len(asked) != 1 or any(value is None for value in parts[asked[0]]):
         raise InputError(
-            "coverage_audit: must be given lower and upper, or mean and sd, or sets",
+            "coverage_audit: must be given lower and upper, or mean and sd, or sets, or law",
             id="AK-UN-032",
             hint="coverage_audit(y, lower=..., upper=...)",
         )
@@ -181,6 +196,41 @@ def _of_laws(y: Any, given: tuple[Any, ...], target: float, alpha: float) -> _Pa
         "quantile_rms": levels.rms,
     }
     return np.abs(z) <= reach, sharpness, scores, {uniform.name: uniform}, figures
+
+
+def _calibration_rows(law: Any, given: int | None) -> int:
+    """Calibration rows of conformal laws; one law for all rows is needed, and no other number."""
+    if not isinstance(law, ConformalPredictive):
+        refuse("law", "made by conformal_predictive", type(law).__name__, id="AK-UN-044")
+    rows = law.n_calibration
+    if not isinstance(rows, int):
+        hint = "audit the rows of each group by themselves, with a law of their own"
+        refuse("law", "without groups", f"of {len(law.groups)} groups", id="AK-UN-044", hint=hint)
+    if given is not None and given != rows:
+        refuse("n_calibration", f"that of the law, {rows:,}, or left out", given, id="AK-UN-044")
+    return rows
+
+
+def _of_conformal_laws(y: Any, given: tuple[Any, ...], target: float, alpha: float, *, seed: int) -> _Parts:
+    law = given[0]
+    exact = decimal_number(target)
+    assert exact is not None
+    score, test = law.crps(y, alpha=alpha), law.rank_test(y)
+    u, _ = law.pit(y, seed=seed)
+    levels = quantile_calibration(u)
+    hits, sharpness, scores, _, figures = _of_intervals(y, law.interval(1 - exact), target, alpha)
+    figures = {
+        "pit": shared_histogram(u, law.n_calibration, alpha),
+        "quantile_calibration": {"level": list(levels.levels), "observed": list(levels.observed)},
+        **figures,
+    }
+    return (
+        hits,
+        sharpness | {"quantile_rms": levels.rms},
+        {"crps": score, **scores},
+        {test.name: test},
+        figures,
+    )
 
 
 def _of_sets(y: Any, given: tuple[Any, ...], target: float, alpha: float) -> _Parts:

@@ -16,8 +16,10 @@ from auditkit import _core
 from auditkit.arguments import decimal_number, one_of, refuse
 from auditkit.runtime import get_num_threads
 from auditkit.uncertainty._inputs import read_alpha, read_finite, read_groups, read_seed
-from auditkit.uncertainty.results import Score
+from auditkit.uncertainty.adjustments import holm
+from auditkit.uncertainty.results import Score, Test
 from auditkit.uncertainty.scores import mean_score
+from auditkit.uncertainty.shared_calibration import two_sample
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -98,7 +100,8 @@ class ConformalPredictive:
         u : ndarray, shape (m,)
             (#{c_k < y} + V (1 + #{c_k = y})) / (n + 1), V uniform: each is exactly uniform if its row and the
             calibration rows are exchangeable. Values of several rows share the calibration rows and so depend on each
-            other: `pit_test` takes them as independent, which is approximate unless n is much larger than m.
+            other: `pit_test`, which takes them as independent, rejects too often unless n is far above m; `rank_test`
+            does not.
         seed : int
             Gives the same values again.
 
@@ -115,6 +118,52 @@ class ConformalPredictive:
         below, at_most = self._places(z)
         draw = np.random.default_rng([seed, 40]).random(z.size)
         return (below + draw * (1 + at_most - below)) / (self._sizes[self._codes] + 1), seed
+
+    def rank_test(self, y: Any) -> Test:
+        """Whether outcomes fall among the calibration rows as they must: Kolmogorov and Smirnov's test of two samples.
+
+        Parameters
+        ----------
+        y : array_like, shape (m,)
+            What happened.
+
+        Returns
+        -------
+        Test
+            The residuals of y against those of calibration rows. Exact, and with ties conservative, while n m is at
+            most 1e7. With groups the least p-value of all, adjusted by Holm; ``details["groups"]`` has each.
+
+        Raises
+        ------
+        InputError
+            AK-UN-005, AK-UN-041; AK-UN-042 for rows of a group without calibration rows.
+
+        Notes
+        -----
+        Source: Smirnov, On the estimation of the discrepancy between empirical curves of distribution (1939).
+        """
+        z = self._read(y)
+        self._require_calibrated()
+        parts = [int(code) for code in np.unique(self._codes)]
+        found = [two_sample(self._law(code), z[self._codes == code]) for code in parts]
+        adjusted = holm([p for _, p, _ in found])
+        least = int(np.argmin(adjusted))
+        rows = [
+            {"label": self.groups[code], "statistic": d, "p_value": p, "holm": float(family)}
+            for code, (d, p, _), family in zip(parts, found, adjusted, strict=True)
+            if self.groups
+        ]
+        return Test(
+            name="pit_two_sample",
+            statistic=found[least][0],
+            p_value=float(adjusted[least]),
+            n=z.size,
+            null="calibration and test rows are exchangeable",
+            method="two-sample Kolmogorov-Smirnov",
+            exact=all(exact for _, _, exact in found),
+            details={"n_calibration": self.n_calibration, **({"groups": rows} if rows else {})},
+            assumptions=(),
+        )
 
     def quantile(self, level: float, *, side: str = "upper") -> Floats:
         """An end that y respects with the probability `level`, over calibration and test rows together.
@@ -203,15 +252,7 @@ class ConformalPredictive:
         Scoring rules for continuous probability distributions (1976), equation 12; the law: as `cdf`, section 2.
         """
         z, alpha = self._read(y), read_alpha(alpha)
-        if self.groups and (empty := np.flatnonzero(self._sizes[self._codes] == 0)).size:
-            name = self.groups[self._codes[empty[0]]]
-            refuse(
-                f"groups[1][{empty[0]}]",
-                "a group with calibration rows",
-                repr(name),
-                id="AK-UN-042",
-                hint="its law holds nothing",
-            )
+        self._require_calibrated()
         points = _core.law_scores(
             self._atoms, self._starts, *self._tables, self._codes, z, self.scales, get_num_threads()
         )
@@ -238,6 +279,17 @@ class ConformalPredictive:
             refuse(f"y[{row}]", "within 1e308 scales of its prediction", found, id="AK-UN-041")
         return np.asarray(z)
 
+    def _require_calibrated(self) -> None:
+        """No row's law is empty."""
+        empty = np.flatnonzero(self._sizes[self._codes] == 0)
+        if empty.size:
+            row = int(empty[0])
+            what, hint = "a group with calibration rows", "its law holds nothing"
+            refuse(f"groups[1][{row}]", what, repr(self.groups[self._codes[row]]), id="AK-UN-042", hint=hint)
+
+    def _law(self, code: int) -> Floats:
+        return self._atoms[self._starts[code] : self._starts[code + 1]]
+
     def _places(self, z: Floats) -> tuple[Ints, Ints]:
         return _core.law_places(self._atoms, self._starts, self._codes, z, get_num_threads())
 
@@ -247,11 +299,12 @@ class ConformalPredictive:
 
     def _end_of(self, code: int, level: Fraction, upper: bool) -> float:
         """The residual that gives the end in one group."""
-        n = int(self._sizes[code])
+        atoms = self._law(code)
+        n = atoms.size
         k = math.ceil(level * (n + 1)) if upper else math.floor(level * (n + 1))
         if k == 0:
             return -math.inf
-        return math.inf if k > n else float(self._atoms[int(self._starts[code]) + k - 1])
+        return math.inf if k > n else float(atoms[k - 1])
 
 
 def conformal_predictive(
