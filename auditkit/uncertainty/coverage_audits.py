@@ -61,7 +61,9 @@ def coverage_audit(
         The labels in the set of each row.
     law : ConformalPredictive, optional
         Conformal predictive laws without groups, judged by their central intervals, by where the truth falls and by
-        their CRPS, as laws that share their calibration rows.
+        their CRPS, as laws that share their calibration rows. Where alpha (n + 1) / 2 of alpha = 1 - target is no whole
+        number, valid central intervals cover up to two steps in n + 1 more than `target`, and the test of too little
+        coverage is conservative.
     target : float
         Coverage that was promised.
     n_calibration : int, optional

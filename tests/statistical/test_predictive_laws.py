@@ -10,6 +10,7 @@ from scipy import stats
 
 from auditkit.uncertainty.pit import discrete_pit, pit_test
 from auditkit.uncertainty.predictive import conformal_predictive
+from auditkit.uncertainty.shared_calibration import shared_histogram
 
 pytestmark = pytest.mark.slow
 
@@ -72,6 +73,28 @@ def test_intervals_cover(noise, n, alpha):
     assert held / total >= exact - 4.5 * deviation
     if noise != "ties":
         assert held / total <= exact + 4.5 * deviation
+
+
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize(("n", "m"), [(20, 200), (99, 100), (500, 50)])
+def test_tests_of_rows_that_share_their_calibration(noise, n, m):
+    """Exact tests are at most as large as they say; the one that takes transforms as independent is far larger."""
+    rejected = outside = wrong = 0
+    for seed in range(FEWER):
+        rng = np.random.default_rng([seed, n, m, sorted(NOISES).index(noise)])
+        law = conformal_predictive(np.zeros(m), NOISES[noise](rng, n))
+        y = NOISES[noise](rng, m)
+        u, _ = law.pit(y, seed=seed)
+        rejected += law.rank_test(y).p_value <= 0.05
+        shown = shared_histogram(u, n, 0.05)
+        outside += min(shown["counts"]) < shown["band"][0] or max(shown["counts"]) > shown["band"][1]
+        wrong += stats.kstest(u, "uniform").pvalue <= 0.05
+    # deviation 0.0049, four of them
+    assert rejected / FEWER <= 0.07 and outside / FEWER <= 0.07
+    if noise != "ties":
+        assert rejected / FEWER >= 0.02
+    if n == 20:
+        assert wrong / FEWER >= 0.5
 
 
 def test_laws_with_steps_keep_their_size():
