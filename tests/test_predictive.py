@@ -137,6 +137,9 @@ def test_levels_that_floating_point_misses():
     # 0.07 * 100 is 7.000000000000001 and its ceiling 8
     law = conformal_predictive([0.0], np.arange(1.0, 100))
     assert law.quantile(0.07)[0] == 7 == law.quantile(0.07, side="lower")[0]
+    # the double 0.3 lies below 3/10
+    ends = conformal_predictive([0.0], np.arange(1.0, 20)).interval(0.3)
+    assert [end[0] for end in ends] == [3, 17]
     assert law.interval(0.14)[0][0] == 7 and law.interval(0.14)[1][0] == 93
 
 
@@ -214,6 +217,16 @@ def test_ranks_in_groups():
     assert [row["label"] for row in found.details["groups"]] == ["0", "1"]
     assert found.details["groups"][0]["holm"] > 0.01 > 1e-6 > found.details["groups"][1]["holm"]
     assert found.p_value == found.details["groups"][1]["holm"]
+    assert found.statistic == found.details["groups"][1]["statistic"]
+    # a group of calibration rows that no test row is of
+    only = conformal_predictive(mean[own == 1], cal, groups=(own_cal, own[own == 1])).rank_test(
+        (mean + y)[own == 1]
+    )
+    assert [row["label"] for row in only.details["groups"]] == ["1"]
+    new = conformal_predictive(mean[:1], cal, groups=(own_cal, [7]))
+    with pytest.raises(InputError) as error:
+        new.rank_test(y[:1])
+    assert error.value.id == "AK-UN-042"
     assert json.loads(found.to_json())["details"]["n_calibration"] == {"0": 50, "1": 50}
     large = conformal_predictive(np.zeros(3200), np.random.default_rng(1).normal(size=3200))
     assert not large.rank_test(np.random.default_rng(2).normal(size=3200)).exact
@@ -227,6 +240,11 @@ def test_bands_of_shared_transforms_are_beta_binomial():
     low, high = shown["band"]
     assert law.cdf(low - 1) <= 0.0025 < law.cdf(low)
     assert law.sf(high) <= 0.0025 < law.sf(high - 1)
+    # two and a half steps a bin: at least one inside, at most four touched
+    low, high = shared_histogram(np.linspace(0, 1, 2000), 49, 0.1)["band"]
+    inside, touched = stats.betabinom(2000, 1, 49), stats.betabinom(2000, 4, 46)
+    assert inside.cdf(low - 1) <= 0.0025 < inside.cdf(low)
+    assert touched.sf(high) <= 0.0025 < touched.sf(high - 1)
     # fewer steps than bins: a bin may be empty or hold all
     assert shared_histogram(np.linspace(0, 1, 200), 1, 0.1)["band"] == [0, 200]
     # very many calibration rows: the binomial band
