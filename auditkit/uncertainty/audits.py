@@ -117,7 +117,7 @@ def calibration_audit(
         errors=errors,
         tests=tests,
         scores=scores,
-        reliability=reliability(data.p, data.y, weights=data.weights, bins=bins, alpha=alpha, seed=seed),
+        reliability=reliability(data, None, bins=bins, alpha=alpha, seed=seed),
         decompositions=decompositions,
         groups=() if codes is None else _groups(data, *codes, settings),
         checks=_checks(errors, tests, data, alpha),
@@ -152,9 +152,9 @@ def _errors(
     heavy = {name: settings[name] for name in ("alpha", "seed")}
     heavy["replicates"] = min(settings["replicates"], HEAVY_REPLICATES)
     errors = {
-        "calibration_error": calibration_error(data.p, data.y, weights=data.weights, **settings),
-        "equal_mass": calibration_error(data.p, data.y, weights=data.weights, binning="mass", **settings),
-        "l2": calibration_error(data.p, data.y, weights=data.weights, norm="l2", debiased=True, **settings),
+        "calibration_error": calibration_error(data, None, **settings),
+        "equal_mass": calibration_error(data, None, binning="mass", **settings),
+        "l2": calibration_error(data, None, norm="l2", debiased=True, **settings),
     }
     if table is not None:
         errors["top_label"] = top_label_calibration_error(
@@ -167,7 +167,7 @@ def _errors(
                 table.P, table.labels, bins=settings["bins"], **heavy
             )
         say("smooth error")
-        errors["smooth_calibration_error"] = smooth_calibration_error(data.p, data.y, **heavy)
+        errors["smooth_calibration_error"] = smooth_calibration_error(data, None, **heavy)
     return errors
 
 
@@ -175,10 +175,10 @@ def _tests(data: Binary, settings: Mapping[str, Any], say: _Parts) -> dict[str, 
     say("tests")
     replicates, seed = min(settings["replicates"], HEAVY_REPLICATES), settings["seed"]
     return {
-        "spiegelhalter": spiegelhalter(data.p, data.y),
-        "kolmogorov_smirnov": ks_calibration(data.p, data.y, replicates=settings["replicates"], seed=seed),
-        "kuiper": kuiper_calibration(data.p, data.y, replicates=settings["replicates"], seed=seed),
-        "minimax": minimax_calibration_test(data.p, data.y, replicates=replicates, seed=seed),
+        "spiegelhalter": spiegelhalter(data, None),
+        "kolmogorov_smirnov": ks_calibration(data, None, replicates=settings["replicates"], seed=seed),
+        "kuiper": kuiper_calibration(data, None, replicates=settings["replicates"], seed=seed),
+        "minimax": minimax_calibration_test(data, None, replicates=replicates, seed=seed),
     }
 
 
@@ -193,28 +193,27 @@ def _scores(
     }
     if data.weights is not None:
         return scores, {}, {}
-    confidence, correct = _confidence(data, table)
-    scores["aurc"] = aurc(confidence, correct, alpha=alpha)
-    scores["augrc"] = augrc(confidence, correct, alpha=alpha)
+    answers = _answers(data, table)
+    scores["aurc"] = aurc(answers, None, alpha=alpha)
+    scores["augrc"] = augrc(answers, None, alpha=alpha)
     figures = {"risk_coverage": scores["aurc"].details["curve"]}
     for name in ("aurc", "augrc"):  # the curve is drawn once
         kept = {key: item for key, item in scores[name].details.items() if key != "curve"}
         scores[name] = replace(scores[name], details=kept)
-    return scores, figures, {score: corp(data.p, data.y, score=score) for score in ("brier", "log_loss")}
+    return scores, figures, {score: corp(data, None, score=score) for score in ("brier", "log_loss")}
 
 
-def _confidence(data: Binary, table: Multiclass | None) -> tuple[NDArray[Any], NDArray[Any]]:
+def _answers(data: Binary, table: Multiclass | None) -> Binary:
     """How sure the model is of its answer, and whether it is right."""
     if table is not None:
-        return data.p, data.y
-    answer = data.p >= 0.5
-    return np.where(answer, data.p, 1 - data.p), (answer == (data.y == 1)).astype(np.uint8)
+        return data
+    yes = data.p >= 0.5
+    return Binary(np.where(yes, data.p, 1 - data.p), (yes == (data.y == 1)).view(np.uint8))
 
 
 def _accuracy(data: Binary, table: Multiclass | None, alpha: float) -> Score:
     """Share of right answers with its exact interval."""
-    _, correct = _confidence(data, table)
-    right = float(np.count_nonzero(correct))
+    right = float(np.count_nonzero(_answers(data, table).y))
     low, high = clopper_pearson(np.array([right]), np.array([float(data.n)]), alpha)
     ends = (float(low[0]), float(high[0]))
     return Score("accuracy", right / data.n, *ends, 1 - alpha, "confidence", "clopper-pearson", data.n)

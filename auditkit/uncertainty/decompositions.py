@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from auditkit.arguments import one_of
 from auditkit.uncertainty._inputs import Binary, read_count, read_predictions
 from auditkit.uncertainty.bins import cut
-from auditkit.uncertainty.diagrams import isotonic
 from auditkit.uncertainty.results import Decomposition
 from auditkit.uncertainty.scores import brier, log_loss
 
@@ -47,12 +46,23 @@ def corp(p: Any, y: Any, *, score: str = "brier") -> Decomposition:
     """
     one_of(score, tuple(SCORES), "score", id="AK-UN-009")
     data, _ = read_predictions(p, y)
-    levels, rates = isotonic(data)
-    fitted = rates[np.searchsorted(levels, data.p.astype(np.float64))]
-    measure = SCORES[score]
-    value, best = (float(measure(q, data.y).value) for q in (data.p, fitted))
-    constant = float(measure(np.full(data.n, data.y.mean()), data.y).value)
-    return Decomposition(score, value, value - best, constant - best, constant, data.n, fitted)
+    steps, outcomes = data.rising.isotonic, np.array([data.y.sum(dtype=np.float64)])
+    value = float(SCORES[score](data.p, data.y).value)
+    best = _expected(score, steps.height, steps.rows, steps.outcomes)
+    constant = _expected(score, outcomes / data.n, np.array([float(data.n)]), outcomes)
+    return Decomposition(score, value, value - best, constant - best, constant, data.n, data.recalibrated)
+
+
+def _expected(score: str, q: Floats, rows: Floats, outcomes: Floats) -> float:
+    """The mean score where `rows` rows with so many outcomes are predicted as `q`."""
+    others = rows - outcomes
+    if score == "brier":
+        return float(outcomes @ np.square(1 - q) + others @ np.square(q)) / float(rows.sum())
+    # nothing was lost where nothing happened: 0 log 0 = 0
+    surprise = outcomes @ np.log(np.where(outcomes > 0, q, 1)) + others @ np.log1p(
+        -np.where(others > 0, q, 0)
+    )
+    return -float(surprise) / float(rows.sum())
 
 
 def murphy(p: Any, y: Any, *, bins: int = 15) -> Decomposition:

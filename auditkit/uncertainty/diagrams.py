@@ -79,28 +79,16 @@ def reliability(
 
 def _curve(data: Binary, alpha: float, replicates: int, seed: int) -> tuple[Mapping[str, Any], ...]:
     """Points of the isotonic curve with the band of such curves under calibration."""
-    levels, fitted = isotonic(data)
-    chosen = np.unique(np.linspace(0, levels.size - 1, CURVE_POINTS).round().astype(np.int64))
+    levels = data.rising.p[data.rising.starts].astype(np.float64)
+    shown = levels[np.unique(np.linspace(0, levels.size - 1, CURVE_POINTS).round().astype(np.int64))]
+    fitted = data.rising.isotonic.at(shown)
     cells = cut(data, CURVE_POINTS, "mass")
     band = _null_band(cells, draw_outcomes(cells, replicates, seed, task=1), alpha)
-    place = np.searchsorted(cells.low, levels[chosen], side="right") - 1
+    place = np.searchsorted(cells.low, shown, side="right") - 1
     return tuple(
         {"prediction": float(x), "rate": float(rate), "null_lower": float(low), "null_upper": float(high)}
-        for x, rate, low, high in zip(levels[chosen], fitted[chosen], *band[:, place], strict=True)
+        for x, rate, low, high in zip(shown, fitted, *band[:, place], strict=True)
     )
-
-
-def isotonic(data: Binary) -> tuple[Floats, Floats]:
-    """Distinct predictions, ascending, and the isotonic fit of the outcomes at each."""
-    from scipy.optimize import isotonic_regression
-
-    order = np.argsort(data.p, kind="stable")
-    ordered = data.p[order].astype(np.float64)
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    rows = np.diff(np.concatenate([starts, [ordered.size]]))
-    outcomes = np.add.reduceat(data.y[order].astype(np.float64), starts)
-    fit = isotonic_regression(outcomes / rows, weights=rows.astype(np.float64))
-    return ordered[starts], np.clip(fit.x, 0, 1)
 
 
 def _null_band(cells: Cells, outcomes: Floats, alpha: float) -> Floats:

@@ -92,13 +92,13 @@ def log_loss(p: Any, y: Any, *, weights: Any = None, alpha: float = 0.05) -> Sco
         data = read_binary(array, y, weights)
         given = data.weights
         p_one = data.p.astype(np.float64)
-        # the smaller side is taken exactly: log(1 - p) by log1p
-        points = -np.where(data.y == 1, _log(p_one), _log1m(p_one))
         chance = np.where(data.y == 1, p_one, 1 - p_one)
-    if array.ndim == 2:
-        points = -_log(chance)
     impossible = chance == 0
-    points = np.where(impossible, -math.log(LEAST_PROBABILITY), points)
+    chance[impossible] = LEAST_PROBABILITY
+    points = -np.log(chance)
+    if array.ndim == 1:  # near 1 the smaller side has the digits: log(1 - p) by log1p
+        near = (data.y == 0) & (p_one < 0.5)
+        points[near] = -np.log1p(-p_one[near])
     clipped = int(np.count_nonzero(impossible))
     notes: tuple[Note, ...] = ()
     if clipped:
@@ -254,11 +254,3 @@ def mean_score(
         details=details or {},
         warnings=warnings,
     )
-
-
-def _log(p: Floats) -> Floats:
-    return np.log(p, out=np.zeros_like(p), where=p > 0)
-
-
-def _log1m(p: Floats) -> Floats:
-    return np.log1p(-p, out=np.zeros_like(p), where=p < 1)

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.results import SCHEMA, Assumption, Note, Result, json_ready
-from auditkit.uncertainty._inputs import read_alpha, read_finite, read_outcomes
+from auditkit.uncertainty._inputs import Binary, read_alpha, read_finite, read_outcomes
 from auditkit.uncertainty.intervals import clopper_pearson
+from auditkit.uncertainty.ordered import Ordered, rising
 from auditkit.uncertainty.results import INDEPENDENT, Score
 
 Floats = NDArray[np.float64]
@@ -154,7 +155,7 @@ def risk_threshold(confidence: Any, correct: Any, *, risk: float, delta: float =
     (arXiv 2110.01052), section 3.
     """
     risk, delta = read_alpha(risk, "risk"), read_alpha(delta, "delta")
-    levels, rows, wrong = _runs(*_read(confidence, correct))
+    levels, rows, wrong = _runs(_read(confidence, correct))
     accepted, errors = np.cumsum(rows), np.cumsum(wrong)
     # an upper limit at level 1 - delta is the upper end of a two-sided interval at level 1 - 2 delta
     upper = np.ones(levels.size)
@@ -177,26 +178,28 @@ def risk_threshold(confidence: Any, correct: Any, *, risk: float, delta: float =
     )
 
 
-def _read(confidence: Any, correct: Any) -> tuple[Floats, Floats]:
+def _read(confidence: Any, correct: Any) -> Ordered:
+    """The answers by rising confidence; an audit gives them as it has them."""
+    if isinstance(confidence, Binary):
+        return confidence.rising
     sure = read_finite(confidence, "confidence")
-    return sure, 1.0 - read_outcomes(correct, sure.size, "correct").astype(np.float64)
+    return rising(sure, read_outcomes(correct, sure.size, "correct"))
 
 
-def _runs(sure: Floats, wrong: Floats) -> tuple[Floats, Floats, Floats]:
+def _runs(answers: Ordered) -> tuple[Floats, Floats, Floats]:
     """Distinct confidences, falling, with rows and errors of each."""
-    levels, place = np.unique(-sure, return_inverse=True)
-    rows = np.bincount(place).astype(np.float64)
-    return -levels, rows, np.bincount(place, wrong).astype(np.float64)
+    levels, rows, right = answers.runs()
+    return levels[::-1], rows[::-1], (rows - right)[::-1]
 
 
 def _area(name: str, confidence: Any, correct: Any, alpha: float, *, generalised: bool) -> Score:
     alpha = read_alpha(alpha)
-    sure, wrong = _read(confidence, correct)
-    n = sure.size
-    _, rows, errors = _runs(sure, wrong)
+    answers = _read(confidence, correct)
+    n = answers.p.size
+    _, rows, errors = _runs(answers)
     shared = np.repeat(errors / rows, rows.astype(np.int64))
     value, curve = _under(shared, generalised)
-    ideal, _ = _under(np.sort(wrong), generalised)
+    ideal, _ = _under(np.sort(1 - answers.y).astype(np.float64), generalised)
     shown = np.unique(np.linspace(0, n - 1, CURVE_POINTS).round().astype(np.int64))
     return Score(
         name=name,

@@ -138,13 +138,11 @@ def _walk_test(name: str, p: Any, y: Any, *, method: str, replicates: int, seed:
     one_of(method, ("auto", "asymptotic", "resampling"), "method", id="AK-UN-009")
     replicates, seed = read_count(replicates, "replicates", most=10**6), read_seed(seed)
     data, _ = read_predictions(p, y)
-    order = np.argsort(data.p, kind="stable")
-    ordered = np.ascontiguousarray(data.p[order])
-    ends = np.concatenate([ordered[1:] != ordered[:-1], [True]]).view(np.uint8)
+    ordered, ends = data.rising.p, data.rising.ends
     inside = np.clip(ordered.astype(np.float64), EDGE, 1 - EDGE)
     variance = float((inside * (1 - inside)).sum())
     scale = math.sqrt(variance)
-    reach = np.array([_core.walk_range(ordered, np.ascontiguousarray(data.y[order]), ends)])
+    reach = np.array([_core.walk_range(ordered, data.rising.y, ends)])
     statistic = float(_statistic(name, reach)[0]) / scale
     against = contradicted(data)
     # what was impossible and happened needs no draws
