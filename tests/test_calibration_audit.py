@@ -196,8 +196,11 @@ def test_an_audit_of_a_table_with_groups():
     assert {"classwise", "top_label"} <= set(found.errors)
     assert [(one["label"], one["n"]) for one in found.groups] == [("a", 200), ("b", 400)]
     assert found.accuracy.value == (table.argmax(axis=1) == labels).mean()
-    names = ["binned errors", "classwise error", "smooth error", "tests", "scores", "reliability"]
-    assert said == [(name, done, 6) for done, name in enumerate(names)]
+    names = ["binned errors", "classwise error", "smooth error", "walk tests", "minimax test", "scores"]
+    names.append("reliability")
+    assert said == [(name, done, 7) for done, name in enumerate(names)]
+    assert list(found.timing["parts"]) == names
+    assert 0 < sum(found.timing["parts"].values()) <= found.timing["seconds"]
 
 
 def test_weights_leave_out_what_knows_none():

@@ -224,7 +224,8 @@ def test_draws_from_predictions_at_edge_sizes(dtype, n):
         assert core.draw_walks(p, ends, 1, 3, n_threads).shape == (3, 2)
         assert core.draw_partitions(p, 12, 1, 3, n_threads).shape == (3, 12)
         assert core.draw_residuals(p, 9, 1, 3, n_threads, 0).shape == (3, 9)
-    bad = np.array([np.nan, np.inf, -5.0, 7.0])
+    core.draw_outcomes(p, 1, 2)
+    bad = np.array([np.nan, -5.0, 7.0, np.inf])
     core.spread_residuals(bad, np.zeros(4, dtype=np.uint8), 5)
     core.partition_errors(bad, np.zeros(4, dtype=np.uint8), 3)
 

@@ -96,6 +96,7 @@ def calibration_audit(
     InputError
         AK-UN-001 to AK-UN-008.
     """
+    say = _Parts(progress)
     alpha, seed = read_alpha(alpha), read_seed(seed)
     bins, replicates = (
         read_count(bins, "bins", most=MOST_BINS),
@@ -104,7 +105,6 @@ def calibration_audit(
     data, table = read_predictions(probabilities, labels, weights, names=("probabilities", "labels"))
     codes = None if groups is None else read_groups(groups, data.n)
     settings: dict[str, Any] = {"bins": bins, "replicates": replicates, "alpha": alpha, "seed": seed}
-    started, say = time.perf_counter(), _Parts(progress)
     errors = _errors(data, table, settings, say)
     tests = {} if data.weights is not None else _tests(data, settings, say)
     scores, figures, decompositions = _scores(data, table, alpha, say)
@@ -125,7 +125,7 @@ def calibration_audit(
         figures=figures,
         assumptions=(INDEPENDENT, GIVEN_BINS),
         warnings=_warnings(data, scores),
-        timing={"seconds": time.perf_counter() - started},
+        timing=say.timing(),
         n_classes=2 if table is None else table.k,
         about="probability" if table is None else "confidence",
         accuracy=accuracy,
@@ -133,16 +133,29 @@ def calibration_audit(
 
 
 class _Parts:
-    """Tells what is being computed."""
+    """Tells what is being computed, and how long each part took."""
 
-    NAMES = ("binned errors", "classwise error", "smooth error", "tests", "scores", "reliability")
+    NAMES = (
+        *("binned errors", "classwise error", "smooth error", "walk tests", "minimax test"),
+        *("scores", "reliability"),
+    )
 
     def __init__(self, progress: Progress | None):
         self._progress = progress
+        self._started = time.perf_counter()
+        self._begun: list[tuple[str, float]] = []
 
     def __call__(self, name: str) -> None:
+        self._begun.append((name, time.perf_counter()))
         if self._progress is not None:
             self._progress(name, self.NAMES.index(name), len(self.NAMES))
+
+    def timing(self) -> dict[str, Any]:
+        """Seconds since the audit began, reading included, and of each part; the last ends now."""
+        now = time.perf_counter()
+        ends = [*(at for _, at in self._begun[1:]), now]
+        parts = {name: end - at for (name, at), end in zip(self._begun, ends, strict=True)}
+        return {"seconds": now - self._started, "parts": parts}
 
 
 def _errors(
@@ -172,14 +185,16 @@ def _errors(
 
 
 def _tests(data: Binary, settings: Mapping[str, Any], say: _Parts) -> dict[str, Test]:
-    say("tests")
-    replicates, seed = min(settings["replicates"], HEAVY_REPLICATES), settings["seed"]
-    return {
+    say("walk tests")
+    replicates, seed = settings["replicates"], settings["seed"]
+    tests = {
         "spiegelhalter": spiegelhalter(data, None),
-        "kolmogorov_smirnov": ks_calibration(data, None, replicates=settings["replicates"], seed=seed),
-        "kuiper": kuiper_calibration(data, None, replicates=settings["replicates"], seed=seed),
-        "minimax": minimax_calibration_test(data, None, replicates=replicates, seed=seed),
+        "kolmogorov_smirnov": ks_calibration(data, None, replicates=replicates, seed=seed),
+        "kuiper": kuiper_calibration(data, None, replicates=replicates, seed=seed),
     }
+    say("minimax test")
+    few = min(replicates, HEAVY_REPLICATES)
+    return tests | {"minimax": minimax_calibration_test(data, None, replicates=few, seed=seed)}
 
 
 def _scores(

@@ -48,8 +48,8 @@ def minimax_calibration_test(p: Any, y: Any, *, replicates: int = 199, seed: int
     replicates, seed = read_count(replicates, "replicates", most=10**6), read_seed(seed)
     data, _ = read_predictions(p, y)
     levels = min(max(1, int(np.log2(data.n / 2)) if data.n > 2 else 1), MOST_LEVELS)
-    observed = _core.partition_errors(data.p, data.y, levels)
-    drawn = _core.draw_partitions(data.p, levels, seed, replicates, get_num_threads())
+    observed = _core.partition_errors(data.rising.p, data.rising.y, levels)
+    drawn = _core.draw_partitions(data.rising.p, levels, seed, replicates, get_num_threads())
     pooled = np.vstack([observed[None, :], drawn])
     spread = pooled.std(axis=0)
     # a partition whose outcomes leave no choice says nothing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 from auditkit import _core
 from auditkit.arguments import finite_number, refuse
 from auditkit.runtime import get_num_threads
-from auditkit.uncertainty._inputs import read_alpha, read_count, read_predictions, read_seed
+from auditkit.uncertainty._inputs import Binary, read_alpha, read_count, read_predictions, read_seed
 from auditkit.uncertainty.nulls import p_value
 from auditkit.uncertainty.results import INDEPENDENT, CalibrationError
+from auditkit.uncertainty.walks import contradicted
 
 Floats = NDArray[np.float64]
 
@@ -49,7 +51,7 @@ def smooth_calibration_error(
     -------
     CalibrationError
         An estimate: no interval is known, so `lower` and `upper` are None and the value under calibration stands beside
-        it. ``details["bandwidth"]`` is the width.
+        it. ``details["bandwidth"]`` is the width. An outcome that was called impossible rejects at once.
 
     Raises
     ------
@@ -58,8 +60,8 @@ def smooth_calibration_error(
 
     Notes
     -----
-    One pass onto a grid of 8,193 points, then cosine transforms. The Gaussian kernel is reflected at 0 and 1. Widths
-    below 1/8192 are finer than the grid: the value is then that of residuals moved by up to half a step.
+    One sort and one pass onto a grid of 8,193 points, then cosine transforms. The Gaussian kernel is reflected at 0
+    and 1. Widths below 1/8192 are finer than the grid: the value is then that of residuals moved by up to half a step.
     Source: Blasiok, Nakkiran, Smooth ECE (arXiv 2309.12236), section 4.
     """
     if bandwidth is not None:
@@ -70,12 +72,12 @@ def smooth_calibration_error(
     replicates, seed = read_count(replicates, "replicates", most=10**5), read_seed(seed)
     alpha = read_alpha(alpha)
     data, _ = read_predictions(p, y)
-    value = _smooth_error(_core.spread_residuals(data.p, data.y, GRID + 1), bandwidth)
+    value = smooth_error(data, bandwidth)
     null = np.empty(replicates)
     for first in range(0, replicates, 64):  # grids of 64 replicates at once: 4 MB
         count = min(64, replicates - first)
-        grids = _core.draw_residuals(data.p, GRID + 1, seed, count, get_num_threads(), first)
-        null[first : first + count] = [_smooth_error(grid, bandwidth) for grid in grids]
+        grids = _core.draw_residuals(data.rising.p, GRID + 1, seed, count, get_num_threads(), first)
+        null[first : first + count] = [_error_of(grid, data.n, bandwidth) for grid in grids]
     return CalibrationError(
         name="smooth_calibration_error",
         value=value,
@@ -84,7 +86,7 @@ def smooth_calibration_error(
         level=1 - alpha,
         kind="estimate",
         method="reflected gaussian kernel",
-        p_value=p_value(value, null),
+        p_value=0.0 if contradicted(data) else p_value(value, null),
         null_value=float(null.mean()),
         null_upper=float(np.quantile(null, 1 - alpha)),
         n=data.n,
@@ -96,21 +98,35 @@ def smooth_calibration_error(
     )
 
 
-def _smooth_error(grid: Floats, bandwidth: float | None) -> float:
-    """The smooth error of residuals on the grid, at a width or at that which equals it."""
-    return fixed_point(grid) if bandwidth is None else _error_by_width(grid)(bandwidth)
+def smooth_error(data: Binary, bandwidth: float | None = None) -> float:
+    """The smooth error alone, at a width or at that which equals it."""
+    return _error_of(_core.spread_residuals(data.rising.p, data.rising.y, GRID + 1), data.n, bandwidth)
 
 
-def fixed_point(grid: Floats) -> float:
-    """The width that equals its error, of residuals on the grid; 1e-6 or less where the error is."""
+def _error_of(grid: Floats, n: int, bandwidth: float | None) -> float:
+    """Of the residuals of n rows on the grid."""
+    if bandwidth is not None:
+        return _error_by_width(grid)(bandwidth)
+    return _fixed_point(grid, 0.5 / math.sqrt(n))
+
+
+def _fixed_point(grid: Floats, start: float) -> float:
+    """The width that equals its error, of residuals on the grid; 1e-6 or less where the error is.
+
+    Equal grids have equal widths to the last bit if they start from the same guess.
+    """
     from scipy.optimize import brentq
 
     error = _error_by_width(grid)
-    least = error(LEAST_WIDTH)
-    if least <= LEAST_WIDTH:
-        return least
-    # the error falls with the width, so error - width has one root and a slope below -1
-    return float(brentq(lambda h: error(h) - h, LEAST_WIDTH, 1.0, xtol=1e-9, rtol=1e-9))
+    # the error falls with the width, so that any width and its error have the fixed point between them
+    low, high = sorted((start, error(start)))
+    if low <= LEAST_WIDTH:
+        low = LEAST_WIDTH
+        least = error(low)
+        if least <= low:
+            return least
+    slack = 1e-10  # rounding must not leave the root outside
+    return float(brentq(lambda h: error(h) - h, low - slack, high + slack, xtol=1e-9, rtol=1e-9))
 
 
 def _error_by_width(grid: Floats) -> Callable[[float], float]:

@@ -15,6 +15,11 @@ void check_rows_and(const Matrix<T>& p, const Outcomes& beside) {
   require(p.ndim() == 1 && beside.size() == p.size(), "one value beside each prediction");
 }
 
+template <class T>
+void check_rising(const Matrix<T>& p) {
+  require(p.ndim() == 1 && p.size() > 0 && std::ranges::is_sorted(flat(p)), "predictions must rise");
+}
+
 /// A table of zeros, one row a replicate.
 Array zeros(std::int64_t rows, std::int64_t columns) {
   require(rows >= 0 && rows <= kMostReplicates, "replicates out of range");
@@ -47,8 +52,18 @@ Array drawn_walks(const Matrix<T>& p, const Outcomes& ends, std::uint64_t seed, 
 }
 
 template <class T>
+Outcomes drawn_outcomes(const Matrix<T>& p, std::uint64_t seed, std::uint64_t replicate) {
+  Outcomes found(p.size());
+  const auto to = mutable_flat(found);
+  const py::gil_scoped_release release;
+  draw_outcomes(flat(p), seed, replicate, to);
+  return found;
+}
+
+template <class T>
 Array errors_of_partitions(const Matrix<T>& p, const Outcomes& y, std::int64_t levels) {
   check_rows_and(p, y);
+  check_rising(p);
   require(levels >= 1 && levels <= kMostLevels, "levels out of range");
   Array table = make_array(static_cast<std::size_t>(levels));
   const auto to = mutable_view(table);
@@ -60,6 +75,7 @@ Array errors_of_partitions(const Matrix<T>& p, const Outcomes& y, std::int64_t l
 template <class T>
 Array drawn_partitions(const Matrix<T>& p, std::int64_t levels, std::uint64_t seed, std::int64_t replicates,
                        unsigned n_threads) {
+  check_rising(p);
   require(levels >= 1 && levels <= kMostLevels, "levels out of range");
   Array table = zeros(replicates, levels);
   const auto to = mutable_view(table);
@@ -71,10 +87,10 @@ Array drawn_partitions(const Matrix<T>& p, std::int64_t levels, std::uint64_t se
 template <class T>
 Array grid_of_residuals(const Matrix<T>& p, const Outcomes& y, std::int64_t points) {
   check_rows_and(p, y);
+  check_rising(p);
   require(points >= 2 && points <= (std::int64_t{1} << 24), "points out of range");
   Array grid = make_array(static_cast<std::size_t>(points));
   const auto to = mutable_view(grid);
-  std::ranges::fill(to, 0.0);
   const py::gil_scoped_release release;
   spread_residuals(flat(p), flat(y), to);
   return grid;
@@ -83,6 +99,7 @@ Array grid_of_residuals(const Matrix<T>& p, const Outcomes& y, std::int64_t poin
 template <class T>
 Array drawn_residuals(const Matrix<T>& p, std::int64_t points, std::uint64_t seed, std::int64_t replicates,
                       unsigned n_threads, std::uint64_t first) {
+  check_rising(p);
   require(points >= 2 && points <= (std::int64_t{1} << 24), "points out of range");
   Array table = zeros(replicates, points);
   const auto to = mutable_view(table);
@@ -95,6 +112,7 @@ Array drawn_residuals(const Matrix<T>& p, std::int64_t points, std::uint64_t see
 template <class T>
 void register_walks(py::module_& m) {
   using py::arg;
+  m.def("draw_outcomes", drawn_outcomes<T>, arg("p").noconvert(), arg("seed"), arg("replicate"));
   m.def("walk_range", range_of_walk<T>, arg("p").noconvert(), arg("y").noconvert(), arg("ends").noconvert());
   m.def("draw_walks", drawn_walks<T>, arg("p").noconvert(), arg("ends").noconvert(), arg("seed"), arg("replicates"),
         arg("n_threads"));

@@ -9,81 +9,227 @@
 namespace auditkit {
 namespace {
 
-/// Calls body(row, outcome) with outcomes drawn from the predictions.
+constexpr std::size_t kBlock = 1024;
+
+/// Outcomes of the rows from `begin` on. 32 random bits decide a row unless they are the first 32 bits of its p, which
+/// happens once in 2^32 rows; then 53 more do.
+template <class T>
+void draw_block(std::span<const T> p, std::size_t begin, const PhiloxStream& stream, std::uint8_t* outcomes) {
+  std::uint32_t words[kBlock];
+  for (std::size_t i = 0; i < p.size(); i += 4) {
+    const PhiloxCounter block = philox_block(stream, (begin + i) / 4);
+    std::copy_n(block.word, 4, words + i);
+  }
+  int open = 0;
+  for (std::size_t i = 0; i < p.size(); ++i) {
+    const double scaled = static_cast<double>(p[i]) * 0x1p32, word = static_cast<double>(words[i]);
+    const bool below = word + 1 <= scaled;
+    outcomes[i] = static_cast<std::uint8_t>(below);
+    open |= static_cast<int>(word < scaled) & static_cast<int>(!below);
+  }
+  if (open == 0) return;
+  for (std::size_t i = 0; i < p.size(); ++i) {
+    const double scaled = static_cast<double>(p[i]) * 0x1p32, word = static_cast<double>(words[i]);
+    if (!(word < scaled) || word + 1 <= scaled) continue;
+    const PhiloxCounter more = philox_block(stream, (std::uint64_t{1} << 62U) + begin + i);
+    outcomes[i] = static_cast<std::uint8_t>(open_unit_double(more.word[0], more.word[1]) < scaled - word);
+  }
+}
+
+/// Calls body(begin, outcomes) for one block of rows after the other.
 template <class T, class Body>
 void for_drawn(std::span<const T> p, const PhiloxStream& stream, Body&& body) {
-  for (std::size_t row = 0; row < p.size(); row += 2) {
-    const PhiloxCounter block = philox_block(stream, row / 2);
-    body(row, open_unit_double(block.word[0], block.word[1]) < static_cast<double>(p[row]));
-    if (row + 1 < p.size())
-      body(row + 1, open_unit_double(block.word[2], block.word[3]) < static_cast<double>(p[row + 1]));
+  std::uint8_t outcomes[kBlock];
+  for (std::size_t begin = 0; begin < p.size(); begin += kBlock) {
+    const auto rows = p.subspan(begin, std::min(kBlock, p.size() - begin));
+    draw_block(rows, begin, stream, outcomes);
+    body(begin, std::span<const std::uint8_t>(outcomes, rows.size()));
   }
 }
 
 struct Walk {
   double sum = 0;
   WalkRange range;
-  void step(double p, bool outcome, bool end) {
-    sum += (outcome ? 1.0 : 0.0) - p;
-    if (!end) return;
-    range.highest = std::max(range.highest, sum);
-    range.lowest = std::min(range.lowest, sum);
+  template <class T>
+  void steps(const T* p, std::span<const std::uint8_t> y, const std::uint8_t* ends) {
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      sum += (y[i] != 0 ? 1.0 : 0.0) - static_cast<double>(p[i]);
+      if (ends[i] == 0) continue;
+      range.highest = std::max(range.highest, sum);
+      range.lowest = std::min(range.lowest, sum);
+    }
   }
 };
 
-/// Rows and predictions of the bins of the finest partition; outcomes are counted beside.
-template <class T>
-struct Partition {
-  std::vector<std::uint32_t> bin;
-  std::vector<double> rows, predictions;
+/// Into which of many cells each row falls: min(floor(p * scale), most). Rows rise, so rows of a cell are neighbours.
+struct RowCells {
+  std::vector<std::uint32_t> of_row, used;
 
-  Partition(std::span<const T> p, std::size_t levels) : bin(p.size()), rows(std::size_t{1} << levels) {
-    predictions.resize(rows.size());
-    const double count = static_cast<double>(rows.size()), last = count - 1;
+  template <class T>
+  RowCells(std::span<const T> p, double scale, double most) : of_row(p.size()) {
     for (std::size_t i = 0; i < p.size(); ++i) {
-      const double value = static_cast<double>(p[i]);
-      bin[i] = static_cast<std::uint32_t>(std::min(std::max(0.0, value * count), last));
-      rows[bin[i]] += 1;
-      predictions[bin[i]] += value;
+      of_row[i] = static_cast<std::uint32_t>(std::min(std::max(0.0, static_cast<double>(p[i]) * scale), most));
+      if (i == 0 || of_row[i] != of_row[i - 1]) used.push_back(of_row[i]);
     }
   }
 };
 
-/// From the finest partition on, two neighbouring bins become one. Overwrites its arguments.
-void fold(std::vector<double>& rows, std::vector<double>& predictions, std::vector<double>& outcomes, double n,
-          std::size_t levels, double* errors) {
-  for (std::size_t level = levels; level > 0; --level) {
-    double error = 0;
-    const std::size_t count = std::size_t{1} << level;
-    for (std::size_t b = 0; b < count; ++b) {
-      if (rows[b] < 2) continue;
-      const double mean = outcomes[b] / rows[b], gap = (predictions[b] - outcomes[b]) / rows[b];
-      error += rows[b] / n * (gap * gap - mean * (1 - mean) / (rows[b] - 1));
+/// Bins of the partition into 2^levels, 2^(levels - 1), ..., 2, one after the other: rows and predictions in sum.
+/// Two neighbouring bins of one partition are one of the next.
+class Partitions {
+ public:
+  template <class T>
+  Partitions(std::span<const T> p, std::size_t levels)
+      : levels_(levels),
+        n_(static_cast<double>(p.size())),
+        cells_(p, static_cast<double>(finest()), static_cast<double>(finest() - 1)),
+        rows_(2 * finest()),
+        predictions_(2 * finest()) {
+    for (std::size_t i = 0; i < p.size(); ++i) {
+      rows_[cells_.of_row[i]] += 1;
+      predictions_[cells_.of_row[i]] += static_cast<double>(p[i]);
     }
-    errors[level - 1] = error;
-    for (std::size_t b = 0; b < count / 2; ++b) {
-      rows[b] = rows[2 * b] + rows[2 * b + 1];
-      predictions[b] = predictions[2 * b] + predictions[2 * b + 1];
-      outcomes[b] = outcomes[2 * b] + outcomes[2 * b + 1];
+    std::size_t from = 0;
+    for (std::size_t count = finest(); count > 1; from += count, count /= 2) {
+      for (std::size_t b = 0; b < count / 2; ++b) {
+        rows_[from + count + b] = rows_[from + 2 * b] + rows_[from + 2 * b + 1];
+        predictions_[from + count + b] = predictions_[from + 2 * b] + predictions_[from + 2 * b + 1];
+      }
     }
   }
-}
 
-void spread(double p, double residual, std::span<double> grid) {
-  const double last = static_cast<double>(grid.size() - 1);
-  const double place = std::min(std::max(0.0, p * last), last);
-  const auto left = std::min(static_cast<std::size_t>(place), grid.size() - 2);
-  const double part = place - static_cast<double>(left);
-  grid[left] += residual * (1 - part);
-  grid[left + 1] += residual * part;
-}
+  /// What one set of outcomes needs: counts by bin of the finest partition.
+  struct Tally {
+    std::vector<std::uint32_t> upto;
+    std::uint32_t count = 0;
+    std::vector<double> outcomes;
+  };
+
+  [[nodiscard]] Tally tally() const { return {std::vector<std::uint32_t>(finest()), 0, {}}; }
+
+  void add(std::size_t begin, std::span<const std::uint8_t> y, Tally& to) const {
+    const std::uint32_t* cell = cells_.of_row.data() + begin;
+    std::uint32_t* upto = to.upto.data();
+    std::uint32_t count = to.count;  // in a register: the stores below might change what lies behind a reference
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      count += static_cast<std::uint32_t>(y[i] != 0);
+      upto[cell[i]] = count;  // what the last row of a cell leaves is the count up to its end
+    }
+    to.count = count;
+  }
+
+  void errors(Tally& of, double* found) const {
+    of.outcomes.assign(finest(), 0);
+    std::uint32_t before = 0;
+    for (const std::uint32_t cell : cells_.used) {
+      of.outcomes[cell] = static_cast<double>(of.upto[cell] - before);
+      before = of.upto[cell];
+    }
+    std::size_t from = 0, level = levels_;
+    for (std::size_t count = finest(); count > 1; from += count, count /= 2) {
+      found[--level] = error(from, count, of.outcomes.data());
+      for (std::size_t b = 0; b < count / 2; ++b) of.outcomes[b] = of.outcomes[2 * b] + of.outcomes[2 * b + 1];
+    }
+  }
+
+ private:
+  [[nodiscard]] std::size_t finest() const { return std::size_t{1} << levels_; }
+
+  [[nodiscard]] double error(std::size_t from, std::size_t count, const double* outcomes) const {
+    const double *rows = rows_.data() + from, *predictions = predictions_.data() + from;
+    double sum = 0;
+    for (std::size_t b = 0; b < count; ++b) {
+      const double n = rows[b], one = outcomes[b], gap = predictions[b] - one;
+      const double term = (gap * gap * (n - 1) - one * (n - one)) / (n * (n - 1));
+      sum += n < 2 ? 0 : term;
+    }
+    return sum / n_;
+  }
+
+  std::size_t levels_;
+  double n_;
+  RowCells cells_;
+  std::vector<double> rows_, predictions_;
+};
+
+/// Residuals p - y on a grid: the part of the predictions is the same for all outcomes.
+class ResidualGrid {
+ public:
+  template <class T>
+  ResidualGrid(std::span<const T> p, std::size_t points)
+      : last_(static_cast<double>(points - 1)),
+        share_(1 / static_cast<double>(p.size())),
+        cells_(p, last_, static_cast<double>(points - 2)),
+        predictions_(points) {
+    for (std::size_t i = 0; i < p.size(); ++i) {
+      const double value = static_cast<double>(p[i]) * share_, right = part(p[i], cells_.of_row[i], last_);
+      predictions_[cells_.of_row[i]] += value * (1 - right);
+      predictions_[cells_.of_row[i] + 1] += value * right;
+    }
+  }
+
+  /// Outcomes so far, and what of them belongs to the point on their right; `upto` holds both at the end of each cell.
+  struct Tally {
+    struct Sums {
+      double count = 0, right = 0;
+    };
+    Sums now;
+    std::vector<Sums> upto;
+  };
+
+  [[nodiscard]] Tally tally() const { return {{}, std::vector<Tally::Sums>(predictions_.size())}; }
+
+  template <class T>
+  void add(std::size_t begin, const T* p, std::span<const std::uint8_t> y, Tally& to) const {
+    const std::uint32_t* cell = cells_.of_row.data() + begin;
+    auto* upto = to.upto.data();
+    auto now = to.now;
+    const double last = last_;
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      const double outcome = y[i] != 0 ? 1.0 : 0.0;
+      now.count += outcome;
+      now.right += outcome * part(p[i], cell[i], last);
+      upto[cell[i]] = now;
+    }
+    to.now = now;
+  }
+
+  void finish(const Tally& of, std::span<double> grid) const {
+    std::ranges::copy(predictions_, grid.begin());
+    Tally::Sums before;
+    for (const std::uint32_t cell : cells_.used) {
+      const double count = of.upto[cell].count - before.count, right = of.upto[cell].right - before.right;
+      grid[cell] -= share_ * (count - right);
+      grid[cell + 1] -= share_ * right;
+      before = of.upto[cell];
+    }
+  }
+
+ private:
+  template <class T>
+  static double part(T p, std::uint32_t cell, double last) {
+    return std::min(std::max(0.0, static_cast<double>(p) * last), last) - static_cast<double>(cell);
+  }
+
+  double last_, share_;
+  RowCells cells_;
+  std::vector<double> predictions_;
+};
 
 }  // namespace
 
 template <class T>
+void draw_outcomes(std::span<const T> p, std::uint64_t seed, std::uint64_t replicate,
+                   std::span<std::uint8_t> outcomes) {
+  for_drawn(p, {seed, replicate}, [&](std::size_t begin, std::span<const std::uint8_t> drawn) {
+    std::ranges::copy(drawn, outcomes.begin() + static_cast<std::ptrdiff_t>(begin));
+  });
+}
+
+template <class T>
 WalkRange walk_range(std::span<const T> p, std::span<const std::uint8_t> y, std::span<const std::uint8_t> ends) {
   Walk walk;
-  for (std::size_t i = 0; i < p.size(); ++i) walk.step(static_cast<double>(p[i]), y[i] != 0, ends[i] != 0);
+  walk.steps(p.data(), y, ends.data());
   return walk.range;
 }
 
@@ -93,8 +239,8 @@ void draw_walks(std::span<const T> p, std::span<const std::uint8_t> ends, std::u
   parallel_for(replicates, 1, n_threads, [&](std::size_t from, std::size_t to) {
     for (std::size_t r = from; r < to; ++r) {
       Walk walk;
-      for_drawn(p, {seed, r}, [&](std::size_t row, bool outcome) {
-        walk.step(static_cast<double>(p[row]), outcome, ends[row] != 0);
+      for_drawn(p, {seed, r}, [&](std::size_t begin, std::span<const std::uint8_t> y) {
+        walk.steps(p.data() + begin, y, ends.data() + begin);
       });
       ranges[2 * r] = walk.range.highest;
       ranges[2 * r + 1] = walk.range.lowest;
@@ -105,49 +251,50 @@ void draw_walks(std::span<const T> p, std::span<const std::uint8_t> ends, std::u
 template <class T>
 void partition_errors(std::span<const T> p, std::span<const std::uint8_t> y, std::size_t levels,
                       std::span<double> errors) {
-  Partition<T> finest(p, levels);
-  std::vector<double> outcomes(finest.rows.size());
-  for (std::size_t i = 0; i < p.size(); ++i) outcomes[finest.bin[i]] += y[i];
-  fold(finest.rows, finest.predictions, outcomes, static_cast<double>(p.size()), levels, errors.data());
+  const Partitions partitions(p, levels);
+  auto tally = partitions.tally();
+  partitions.add(0, y, tally);
+  partitions.errors(tally, errors.data());
 }
 
 template <class T>
 void draw_partitions(std::span<const T> p, std::size_t levels, std::uint64_t seed, std::size_t replicates,
                      std::span<double> errors, unsigned n_threads) {
-  const Partition<T> finest(p, levels);
+  const Partitions partitions(p, levels);
   parallel_for(replicates, 1, n_threads, [&](std::size_t from, std::size_t to) {
     for (std::size_t r = from; r < to; ++r) {
-      std::vector<double> rows = finest.rows, predictions = finest.predictions, outcomes(rows.size());
-      for_drawn(p, {seed, r}, [&](std::size_t row, bool outcome) { outcomes[finest.bin[row]] += outcome ? 1.0 : 0.0; });
-      fold(rows, predictions, outcomes, static_cast<double>(p.size()), levels, errors.data() + r * levels);
+      auto tally = partitions.tally();
+      for_drawn(p, {seed, r},
+                [&](std::size_t begin, std::span<const std::uint8_t> y) { partitions.add(begin, y, tally); });
+      partitions.errors(tally, errors.data() + r * levels);
     }
   });
 }
 
 template <class T>
 void spread_residuals(std::span<const T> p, std::span<const std::uint8_t> y, std::span<double> grid) {
-  const double share = 1 / static_cast<double>(p.size());
-  for (std::size_t i = 0; i < p.size(); ++i) {
-    const double value = static_cast<double>(p[i]);
-    spread(value, (value - (y[i] != 0 ? 1.0 : 0.0)) * share, grid);
-  }
+  const ResidualGrid residuals(p, grid.size());
+  auto tally = residuals.tally();
+  residuals.add(0, p.data(), y, tally);
+  residuals.finish(tally, grid);
 }
 
 template <class T>
 void draw_residuals(std::span<const T> p, std::size_t points, std::uint64_t seed, std::size_t first,
                     std::size_t replicates, std::span<double> grids, unsigned n_threads) {
-  const double share = 1 / static_cast<double>(p.size());
+  const ResidualGrid residuals(p, points);
   parallel_for(replicates, 1, n_threads, [&](std::size_t from, std::size_t to) {
     for (std::size_t r = from; r < to; ++r) {
-      const auto grid = grids.subspan(r * points, points);
-      for_drawn(p, {seed, first + r}, [&](std::size_t row, bool outcome) {
-        const double value = static_cast<double>(p[row]);
-        spread(value, (value - (outcome ? 1.0 : 0.0)) * share, grid);
+      auto tally = residuals.tally();
+      for_drawn(p, {seed, first + r}, [&](std::size_t begin, std::span<const std::uint8_t> y) {
+        residuals.add(begin, p.data() + begin, y, tally);
       });
+      residuals.finish(tally, grids.subspan(r * points, points));
     }
   });
 }
 
+template void draw_outcomes<float>(std::span<const float>, std::uint64_t, std::uint64_t, std::span<std::uint8_t>);
 template WalkRange walk_range<float>(std::span<const float>, std::span<const std::uint8_t>,
                                      std::span<const std::uint8_t>);
 template void draw_walks<float>(std::span<const float>, std::span<const std::uint8_t>, std::uint64_t, std::size_t,
@@ -159,6 +306,7 @@ template void draw_partitions<float>(std::span<const float>, std::size_t, std::u
 template void spread_residuals<float>(std::span<const float>, std::span<const std::uint8_t>, std::span<double>);
 template void draw_residuals<float>(std::span<const float>, std::size_t, std::uint64_t, std::size_t, std::size_t,
                                     std::span<double>, unsigned);
+template void draw_outcomes<double>(std::span<const double>, std::uint64_t, std::uint64_t, std::span<std::uint8_t>);
 template WalkRange walk_range<double>(std::span<const double>, std::span<const std::uint8_t>,
                                       std::span<const std::uint8_t>);
 template void draw_walks<double>(std::span<const double>, std::span<const std::uint8_t>, std::uint64_t, std::size_t,

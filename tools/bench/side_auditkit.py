@@ -341,14 +341,8 @@ def calibration_error(case: dict[str, Any]) -> Task:
 
 def smooth_error(case: dict[str, Any]) -> Task:
     """The smooth calibration error alone: rows are checked, no test."""
-    from auditkit import _core
+    from auditkit.uncertainty import smooth
     from auditkit.uncertainty._inputs import read_binary
-    from auditkit.uncertainty.smooth import GRID, fixed_point
 
     p, y = predictions(case)
-
-    def run() -> float:
-        data = read_binary(p, y)
-        return fixed_point(_core.spread_residuals(data.p, data.y, GRID + 1))
-
-    return run
+    return lambda: smooth.smooth_error(read_binary(p, y))

@@ -1,7 +1,7 @@
 /// Statistics of calibration that draw every outcome again: walks over sorted predictions, dyadic partitions and the
 /// grid of the smooth error. Host only, C++20.
 ///
-/// Replicate r draws outcome i as 1 where the uniform number i of the stream (seed, r) is below p_i.
+/// Predictions rise. Replicate r draws outcome i as 1 with probability p_i, exactly, from the random numbers (seed, r).
 #pragma once
 
 #include <cstddef>
@@ -9,6 +9,10 @@
 #include <span>
 
 namespace auditkit {
+
+/// The outcomes of one replicate.
+template <class T>
+void draw_outcomes(std::span<const T> p, std::uint64_t seed, std::uint64_t replicate, std::span<std::uint8_t> outcomes);
 
 /// Largest and least partial sum of y - p over rows, looked at after rows marked in `ends`; 0 counts too.
 struct WalkRange {
@@ -34,8 +38,8 @@ template <class T>
 void draw_partitions(std::span<const T> p, std::size_t levels, std::uint64_t seed, std::size_t replicates,
                      std::span<double> errors, unsigned n_threads);
 
-/// Adds (p - y) / n of each row to the two points of the grid j / (grid.size() - 1) around p, in proportion to
-/// nearness.
+/// Splits (p - y) / n of each row between the two points of the grid j / (grid.size() - 1) around p, in proportion to
+/// nearness. Equal rows give equal bits here and where they are drawn.
 template <class T>
 void spread_residuals(std::span<const T> p, std::span<const std::uint8_t> y, std::span<double> grid);
 
