@@ -20,6 +20,7 @@ from auditkit.uncertainty.walks import contradicted
 Floats = NDArray[np.float64]
 
 GRID = 8192
+FREQUENCIES = np.pi * np.arange(GRID + 1)
 LEAST_WIDTH = 1e-6
 
 
@@ -136,10 +137,9 @@ def _error_by_width(grid: Floats) -> Callable[[float], float]:
     ends = grid.copy()
     ends[[0, -1]] *= 2
     modes = dct(ends, type=1) / 2
-    frequencies = np.pi * np.arange(grid.size)
 
     def error(width: float) -> float:
-        values = np.abs(dct(modes * np.exp(-np.square(np.minimum(frequencies * width, 40)) / 2), type=1))
+        values = np.abs(dct(modes * np.exp(-np.square(np.minimum(FREQUENCIES * width, 40)) / 2), type=1))
         return float((values.sum() - (values[0] + values[-1]) / 2) / (grid.size - 1))
 
     return error
