@@ -22,6 +22,7 @@ from auditkit.uncertainty.walks import (
 )
 
 P = np.array([0.05, 0.15, 0.22, 0.35, 0.41, 0.55, 0.62, 0.73, 0.88, 0.94])
+NONE = np.empty(0)
 Y = np.array([0, 0, 1, 0, 1, 0, 1, 1, 1, 1])
 
 
@@ -102,11 +103,11 @@ def test_drawn_outcomes_have_their_rates(dtype):
 def test_drawn_walks_are_walks_of_drawn_outcomes():
     p = np.sort(np.random.default_rng(1).random(2101))
     ends = np.ones(2101, dtype=np.uint8)
-    drawn = core.draw_walks(p, ends, 5, 20, 1)
-    assert np.array_equal(drawn, core.draw_walks(p, ends, 5, 20, 3))
+    drawn = core.draw_walks(p, NONE, ends, 5, 20, 1)
+    assert np.array_equal(drawn, core.draw_walks(p, NONE, ends, 5, 20, 3))
     for replicate in range(3):
         y = core.draw_outcomes(p, 5, replicate)
-        assert drawn[replicate] == pytest.approx(core.walk_range(p, y, ends), abs=1e-12)
+        assert drawn[replicate] == pytest.approx(core.walk_range(p, y, NONE, ends), abs=1e-12)
 
 
 def test_an_underconfident_model_is_rejected_on_both_sides():
@@ -186,11 +187,11 @@ def test_partitions_are_folded_rightly():
     p, y = sample(3000)
     order = np.argsort(p)
     p, y = p[order], y[order]
-    found = core.partition_errors(p, y, 6)
+    found = core.partition_errors(p, y, NONE, 6)
     assert found == pytest.approx([partition_error(p, y, 2**level) for level in range(1, 7)], abs=1e-14)
-    drawn = core.draw_partitions(p, 6, 5, 4, 1)
-    assert np.array_equal(drawn, core.draw_partitions(p, 6, 5, 4, 3))
-    assert np.array_equal(drawn[2], core.partition_errors(p, core.draw_outcomes(p, 5, 2), 6))
+    drawn = core.draw_partitions(p, NONE, 6, 5, 4, 1)
+    assert np.array_equal(drawn, core.draw_partitions(p, NONE, 6, 5, 4, 3))
+    assert np.array_equal(drawn[2], core.partition_errors(p, core.draw_outcomes(p, 5, 2), NONE, 6))
 
 
 def test_rough_miscalibration_is_found_by_a_fine_partition():
@@ -261,10 +262,10 @@ def test_the_smooth_test_keeps_its_size():
 
 def test_drawn_residuals_continue_where_they_stopped():
     p = np.sort(np.random.default_rng(1).random(2050))
-    both = core.draw_residuals(p, 33, 5, 6, 3, 0)
-    assert np.array_equal(both[4:], core.draw_residuals(p, 33, 5, 2, 1, 4))
+    both = core.draw_residuals(p, NONE, 33, 5, 6, 3, 0)
+    assert np.array_equal(both[4:], core.draw_residuals(p, NONE, 33, 5, 2, 1, 4))
     y = core.draw_outcomes(p, 5, 4)
-    assert np.array_equal(both[4], core.spread_residuals(p, y, 33))
+    assert np.array_equal(both[4], core.spread_residuals(p, y, NONE, 33))
     place = p * 32
     left = np.minimum(place.astype(int), 31)
     plain = np.bincount(left, (p - y) * (1 - place + left), 33) + np.bincount(

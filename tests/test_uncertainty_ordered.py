@@ -20,11 +20,33 @@ def test_rows_are_sorted_with_their_outcomes(dtype, n, ties, shift):
     outcomes = rng.integers(0, 2, n).astype(np.uint8)
     found = rising(values, outcomes)
     order = np.lexsort((outcomes, values))
+    assert found.weights.size == 0
     assert found.p.dtype == dtype and np.array_equal(found.p, values[order])
     for level, rows, ones in zip(*found.runs(), strict=True):
         assert rows == np.count_nonzero(values == level)
         assert ones == outcomes[values == level].sum() == found.y[found.p == level].sum()
     assert np.array_equal(np.flatnonzero(found.ends) + 1, [*found.starts[1:], n])
+
+
+def test_weights_go_with_their_rows():
+    rng = np.random.default_rng(1)
+    values, outcomes = np.round(rng.random(300), 1), rng.integers(0, 2, 300).astype(np.uint8)
+    weights = rng.integers(0, 4, 300).astype(np.float64)
+    found = rising(values, outcomes, weights)
+    assert found.p.size == np.count_nonzero(weights)
+    for level, rows, ones in zip(*found.runs(), strict=True):
+        assert rows == weights[values == level].sum()
+        assert ones == weights[(values == level) & (outcomes == 1)].sum()
+    # whole weights are repeated rows
+    times = weights.astype(int)
+    repeated = rising(np.repeat(values, times), np.repeat(outcomes, times))
+    for ours, theirs in zip(found.runs(), repeated.runs(), strict=True):
+        assert np.array_equal(ours, theirs)
+    assert found.isotonic.height == pytest.approx(repeated.isotonic.height, abs=1e-14)
+    assert found.isotonic.at(np.array([-1.0, 2.0])).tolist() == [
+        found.isotonic.height[0],
+        found.isotonic.height[-1],
+    ]
 
 
 def test_zero_has_no_sign():

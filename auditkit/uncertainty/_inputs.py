@@ -46,8 +46,8 @@ class Binary:
 
     @cached_property
     def rising(self) -> Ordered:
-        """The rows by rising prediction, without their weights; sorted at first use."""
-        return rising(self.p, self.y)
+        """The rows by rising prediction; sorted at first use."""
+        return rising(self.p, self.y, self.weights)
 
     @cached_property
     def recalibrated(self) -> NDArray[np.float64]:

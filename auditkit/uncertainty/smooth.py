@@ -28,6 +28,7 @@ def smooth_calibration_error(
     p: Any,
     y: Any,
     *,
+    weights: Any = None,
     bandwidth: float | None = None,
     replicates: int = 99,
     alpha: float = 0.05,
@@ -40,6 +41,8 @@ def smooth_calibration_error(
     p : array_like, shape (n,) or (n, K)
         Probabilities; of a table the confidence of the predicted class.
     y : array_like, shape (n,)
+    weights : array_like, shape (n,), optional
+        Weights of rows, at least 0; not drawn from the outcomes.
     bandwidth : float, optional
         A width above 0 instead of the fixed point.
     replicates : int
@@ -57,7 +60,7 @@ def smooth_calibration_error(
     Raises
     ------
     InputError
-        AK-UN-001 to AK-UN-003, AK-UN-007, AK-UN-008, AK-UN-010.
+        AK-UN-001 to AK-UN-004, AK-UN-007, AK-UN-008, AK-UN-010.
 
     Notes
     -----
@@ -72,13 +75,13 @@ def smooth_calibration_error(
         bandwidth = width
     replicates, seed = read_count(replicates, "replicates", most=10**5), read_seed(seed)
     alpha = read_alpha(alpha)
-    data, _ = read_predictions(p, y)
+    data, _ = read_predictions(p, y, weights)
     value = smooth_error(data, bandwidth)
-    null = np.empty(replicates)
+    rows, null = data.rising, np.empty(replicates)
     for first in range(0, replicates, 64):  # grids of 64 replicates at once: 4 MB
         count = min(64, replicates - first)
-        grids = _core.draw_residuals(data.rising.p, GRID + 1, seed, count, get_num_threads(), first)
-        null[first : first + count] = [_error_of(grid, data.n, bandwidth) for grid in grids]
+        grids = _core.draw_residuals(rows.p, rows.weights, GRID + 1, seed, count, get_num_threads(), first)
+        null[first : first + count] = [_error_of(grid, rows.p.size, bandwidth) for grid in grids]
     return CalibrationError(
         name="smooth_calibration_error",
         value=value,
@@ -101,7 +104,8 @@ def smooth_calibration_error(
 
 def smooth_error(data: Binary, bandwidth: float | None = None) -> float:
     """The smooth error alone, at a width or at that which equals it."""
-    return _error_of(_core.spread_residuals(data.rising.p, data.rising.y, GRID + 1), data.n, bandwidth)
+    rows = data.rising
+    return _error_of(_core.spread_residuals(rows.p, rows.y, rows.weights, GRID + 1), rows.p.size, bandwidth)
 
 
 def _error_of(grid: Floats, n: int, bandwidth: float | None) -> float:

@@ -189,13 +189,13 @@ std::vector<OutcomeLaw> outcome_laws(std::span<const T> p, const Binning& binnin
 }
 
 template <class T>
-void draw_labels(std::span<const T> p, std::size_t classes, std::size_t bins, std::uint64_t seed,
-                 std::size_t replicates, std::span<std::int64_t> counts, unsigned n_threads) {
+void draw_labels(std::span<const T> p, std::span<const double> weights, std::size_t classes, std::size_t bins,
+                 std::uint64_t seed, std::size_t replicates, std::span<double> sums, unsigned n_threads) {
   const EqualWidth bin_of{bins};
   const std::size_t rows = p.size() / classes;
   parallel_for(replicates, 1, n_threads, [&](std::size_t from, std::size_t to) {
     for (std::size_t r = from; r < to; ++r) {
-      std::int64_t* own = counts.data() + r * classes * bins;
+      double* own = sums.data() + r * classes * bins;
       const PhiloxStream stream{seed, r};
       for (std::size_t i = 0; i < rows; i += 2) {
         const PhiloxCounter block = philox_block(stream, i / 2);
@@ -211,7 +211,7 @@ void draw_labels(std::span<const T> p, std::size_t classes, std::size_t bins, st
             if (u < above) break;
           }
           label = std::min(label, last);
-          ++own[label * bins + bin_of(static_cast<double>(q[label]))];
+          own[label * bins + bin_of(static_cast<double>(q[label]))] += weights.empty() ? 1.0 : weights[row];
         }
       }
     }
@@ -225,12 +225,12 @@ template std::int64_t outcome_codes<std::int64_t>(std::span<const std::int64_t>,
 template std::vector<BinSums> bin_sums<float>(std::span<const float>, std::span<const std::uint8_t>,
                                               std::span<const double>, const Binning&, unsigned);
 template std::vector<OutcomeLaw> outcome_laws<float>(std::span<const float>, const Binning&, std::span<const bool>);
-template void draw_labels<float>(std::span<const float>, std::size_t, std::size_t, std::uint64_t, std::size_t,
-                                 std::span<std::int64_t>, unsigned);
+template void draw_labels<float>(std::span<const float>, std::span<const double>, std::size_t, std::size_t,
+                                 std::uint64_t, std::size_t, std::span<double>, unsigned);
 template std::vector<BinSums> bin_sums<double>(std::span<const double>, std::span<const std::uint8_t>,
                                                std::span<const double>, const Binning&, unsigned);
 template std::vector<OutcomeLaw> outcome_laws<double>(std::span<const double>, const Binning&, std::span<const bool>);
-template void draw_labels<double>(std::span<const double>, std::size_t, std::size_t, std::uint64_t, std::size_t,
-                                  std::span<std::int64_t>, unsigned);
+template void draw_labels<double>(std::span<const double>, std::span<const double>, std::size_t, std::size_t,
+                                  std::uint64_t, std::size_t, std::span<double>, unsigned);
 
 }  // namespace auditkit
