@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit import _core
-from auditkit.arguments import one_of
+from auditkit.arguments import one_of, refuse
 from auditkit.runtime import get_num_threads
 from auditkit.uncertainty._inputs import (
     Binary,
@@ -21,6 +21,7 @@ from auditkit.uncertainty._inputs import (
     read_seed,
 )
 from auditkit.uncertainty.bins import NORMS, Cells, cut
+from auditkit.uncertainty.bootstraps import bootstrap_interval
 from auditkit.uncertainty.intervals import error_interval, rate_intervals
 from auditkit.uncertainty.nulls import null_outcomes, p_value
 from auditkit.uncertainty.results import GIVEN_BINS, INDEPENDENT, Bin, CalibrationError
@@ -40,6 +41,7 @@ def calibration_error(
     debiased: bool = False,
     weights: Any = None,
     replicates: int = 999,
+    bootstrap: int = 0,
     alpha: float = 0.05,
     seed: int | None = None,
 ) -> CalibrationError:
@@ -63,6 +65,10 @@ def calibration_error(
         Weights of rows, at least 0; not drawn from the outcomes.
     replicates : int
         Null replicates of the consistency test.
+    bootstrap : int
+        With 1 or more: bootstrap replicates of ``details["bootstrap"]``, a percentile interval that other tools print.
+        It is there to compare, not to rely on: near calibration it almost never holds the true error. Not for weighted
+        rows.
     alpha : float
         The interval holds with probability at least 1 - alpha.
     seed : int, optional
@@ -89,11 +95,19 @@ def calibration_error(
         read_count(replicates, "replicates", most=10**6),
     )
     alpha, seed = read_alpha(alpha), read_seed(seed)
+    bootstrap = read_count(bootstrap, "bootstrap", least=0, most=10**6)
     one_of(norm, NORMS, "norm", id="AK-UN-009")
     if debiased:
         one_of(norm, ("l2",), "norm of a debiased error", id="AK-UN-009")
     data, _ = read_predictions(p, y, weights)
+    if bootstrap and data.weights is not None:
+        refuse("bootstrap", "0 for weighted rows", f"{bootstrap}", id="AK-UN-008")
     cells = cut(data, bins, binning)
+    details = {}
+    if bootstrap:
+        details["bootstrap"] = bootstrap_interval(
+            cells, norm, debiased=debiased, replicates=bootstrap, alpha=alpha, seed=seed
+        )
     null = null_outcomes(cells, data, replicates, seed)
     return _answer(
         cells,
@@ -105,6 +119,7 @@ def calibration_error(
         n=data.n,
         binning=binning,
         debiased=debiased,
+        details=details,
     )
 
 

@@ -46,14 +46,15 @@ Array sums_of(const Matrix<T>& p, const Bytes& y, const Array& weights, std::int
   require(p.size() == y.size(), "one outcome a prediction");
   require(weights.size() == 0 || weights.size() == p.size(), "one weight a prediction, or none");
   const Binning binning = checked_binning(bins, lows);
-  Array table({py::ssize_t{7}, static_cast<py::ssize_t>(bins)});
+  constexpr std::size_t kinds = 10;
+  Array table({static_cast<py::ssize_t>(kinds), static_cast<py::ssize_t>(bins)});
   double* out = table.mutable_data();
   const py::gil_scoped_release release;
   const auto sums = bin_sums(flat(p), flat(y), view(weights), binning, n_threads);
   for (std::size_t b = 0; b < sums.size(); ++b) {
-    const double row[] = {sums[b].rows,     sums[b].weight, sums[b].prediction, sums[b].outcome,
-                          sums[b].variance, sums[b].skew,   sums[b].squares};
-    for (std::size_t i = 0; i < 7; ++i) out[i * sums.size() + b] = row[i];
+    const double row[kinds] = {sums[b].rows, sums[b].weight,  sums[b].prediction, sums[b].outcome, sums[b].variance,
+                               sums[b].skew, sums[b].squares, sums[b].first_one,  sums[b].second,  sums[b].second_one};
+    for (std::size_t i = 0; i < kinds; ++i) out[i * sums.size() + b] = row[i];
   }
   return table;
 }

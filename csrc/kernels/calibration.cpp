@@ -20,6 +20,9 @@ void add(BinSums& to, const BinSums& part) {
   to.variance += part.variance;
   to.skew += part.skew;
   to.squares += part.squares;
+  to.first_one += part.first_one;
+  to.second += part.second;
+  to.second_one += part.second_one;
 }
 
 /// Any number has a bin, as bin_rows.hpp says.
@@ -65,8 +68,17 @@ void sum_plain(std::span<const T> p, const std::uint8_t* y, const BinOf& bin_of,
   for (std::size_t cell = 0; cell < 2 * bins; ++cell) {
     for (std::size_t lane = 0; lane < lanes; ++lane) {
       const auto& [rows, first, second, third] = table[cell * lanes + lane].power;
-      add(sums[cell / 2], {rows, rows, first, cell % 2 == 0 ? 0.0 : rows, std::max(first - second, 0.0),
-                           first - 3 * second + 2 * third, rows});
+      const double one = cell % 2 == 0 ? 0.0 : 1.0;
+      add(sums[cell / 2], {.rows = rows,
+                           .weight = rows,
+                           .prediction = first,
+                           .outcome = one * rows,
+                           .variance = std::max(first - second, 0.0),
+                           .skew = first - 3 * second + 2 * third,
+                           .squares = rows,
+                           .first_one = one * first,
+                           .second = second,
+                           .second_one = one * second});
     }
   }
 }
@@ -74,10 +86,18 @@ void sum_plain(std::span<const T> p, const std::uint8_t* y, const BinOf& bin_of,
 template <class T, class BinOf>
 void sum_weighted(std::span<const T> p, const std::uint8_t* y, const double* w, const BinOf& bin_of, BinSums* sums) {
   for (std::size_t row = 0; row < p.size(); ++row) {
-    const double value = static_cast<double>(p[row]), weight = w[row];
+    const double value = static_cast<double>(p[row]), weight = w[row], one = y[row] != 0 ? weight : 0.0;
     const double spread = weight * weight * value * (1 - value);
-    add(sums[bin_of(value)], {1, weight, weight * value, y[row] != 0 ? weight : 0.0, spread,
-                              spread * weight * (1 - 2 * value), weight * weight});
+    add(sums[bin_of(value)], {.rows = 1,
+                              .weight = weight,
+                              .prediction = weight * value,
+                              .outcome = one,
+                              .variance = spread,
+                              .skew = spread * weight * (1 - 2 * value),
+                              .squares = weight * weight,
+                              .first_one = one * value,
+                              .second = weight * value * value,
+                              .second_one = one * value * value});
   }
 }
 

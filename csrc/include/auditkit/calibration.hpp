@@ -17,6 +17,9 @@ struct BinSums {
   double variance = 0;    ///< sum of w^2 p (1 - p)
   double skew = 0;        ///< sum of w^3 p (1 - p) (1 - 2 p)
   double squares = 0;     ///< sum of w^2
+  double first_one = 0;   ///< weighted sum of p over rows with outcome 1
+  double second = 0;      ///< weighted sum of p^2
+  double second_one = 0;  ///< weighted sum of p^2 over rows with outcome 1
 };
 
 struct Probe {
