@@ -137,6 +137,14 @@ def cut(data: Binary, bins: int, binning: str = "width") -> Cells:
         For another binning (AK-UN-009).
     """
     one_of(binning, BINNINGS, "binning", id="AK-UN-009")
+    if (bins, binning) not in data.kept:
+        data.kept[bins, binning] = _cut(data, bins, binning)
+    found: Cells = data.kept[bins, binning]
+    return found
+
+
+def _cut(data: Binary, bins: int, binning: str) -> Cells:
+    """One pass over the rows, which feeds every binned result."""
     lows = _mass_edges(data.rising.p, bins) if binning == "mass" else _NONE
     count = lows.size + 1 if binning == "mass" else bins
     weights = _NONE if data.weights is None else data.weights

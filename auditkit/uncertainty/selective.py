@@ -206,12 +206,8 @@ def _area(name: str, answers: Ordered, alpha: float, *, generalised: bool) -> Sc
     _, rows, errors = _runs(answers)
     times = np.diff(answers.starts, append=n)[::-1]
     # rows of equal confidence have no order: each gets its share of their weight and of their errors
-    sizes, wrong = (np.repeat(column / times, times) for column in (rows, errors))
-    value, coverage, risk = _under(sizes, wrong, generalised)
-    known = np.argsort(answers.y[::-1] == 0, kind="stable")
-    own = answers.weights[::-1] if answers.weights.size else np.ones(n)
-    ideal = _under(own[known], np.where(answers.y[::-1] == 0, own, 0.0)[known], generalised)[0]
-    shown = np.unique(np.linspace(0, n - 1, CURVE_POINTS).round().astype(np.int64)).tolist()
+    value, curve = _under(np.repeat(rows / times, times), np.repeat(errors / times, times), generalised)
+    ideal, _ = _under(*_known_errors_last(answers), generalised)
     return Score(
         name=name,
         value=value,
@@ -224,21 +220,33 @@ def _area(name: str, answers: Ordered, alpha: float, *, generalised: bool) -> Sc
         details={
             "excess": value - ideal,
             "risks": _risks(rows, errors, answers.weights, times, alpha),
-            "curve": [{"coverage": float(coverage[k]), "risk": float(risk[k])} for k in shown],
+            "curve": curve,
         },
     )
 
 
-def _under(sizes: Floats, wrong: Floats, generalised: bool) -> tuple[float, Floats, Floats]:
-    """Area under the curve of rows in this order, from the first row's coverage to 1; the curve."""
+def _known_errors_last(answers: Ordered) -> tuple[Floats, Floats]:
+    """Weights of rows and of errors in the order that knows the errors."""
+    wrong = answers.y[::-1] == 0
+    if not answers.weights.size:
+        return np.ones(wrong.size), np.sort(wrong).astype(np.float64)
+    order = np.argsort(wrong, kind="stable")
+    weights = answers.weights[::-1][order]
+    return weights, np.where(wrong[order], weights, 0.0)
+
+
+def _under(sizes: Floats, wrong: Floats, generalised: bool) -> tuple[float, list[dict[str, float]]]:
+    """Area under the curve of rows in this order, from the first row's coverage to 1; points of the curve."""
     accepted = np.cumsum(sizes)
-    total = accepted[-1]
-    risk = np.cumsum(wrong) / (total if generalised else accepted)
-    coverage = accepted / total
+    total = float(accepted[-1])
+    risk = np.cumsum(wrong)
+    risk /= total if generalised else accepted
+    shown = np.unique(np.linspace(0, sizes.size - 1, CURVE_POINTS).round().astype(np.int64))
+    curve = [{"coverage": float(accepted[k]) / total, "risk": float(risk[k])} for k in shown.tolist()]
     if sizes.size == 1:
-        return float(risk[0]), coverage, risk
-    area = float((risk[1:] + risk[:-1]) @ sizes[1:]) / (2 * total)
-    return area / (1 - sizes[0] / total), coverage, risk
+        return float(risk[0]), curve
+    area = float(risk[1:] @ sizes[1:] + risk[:-1] @ sizes[1:]) / (2 * total)
+    return area / (1 - float(sizes[0]) / total), curve
 
 
 def _risks(
