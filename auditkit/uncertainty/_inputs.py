@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from auditkit import _core
 from auditkit.arguments import decimal_number, refuse, whole_number
 from auditkit.errors import InputError, show
+from auditkit.uncertainty.ordered import Ordered, rising
 
 SLACK = 1e-6
 """Probabilities this far outside [0, 1] are rounding and are clipped; farther ones are refused."""
@@ -41,6 +44,21 @@ class Binary:
     def n(self) -> int:
         """Rows."""
         return int(self.p.size)
+
+    @cached_property
+    def rising(self) -> Ordered:
+        """The rows by rising prediction; sorted at first use."""
+        return rising(self.p, self.y, self.weights)
+
+    @cached_property
+    def kept(self) -> dict[Hashable, Any]:
+        """What was computed of these rows, by its settings, for the next metric that needs it."""
+        return {}
+
+    @cached_property
+    def recalibrated(self) -> NDArray[np.float64]:
+        """The isotonic fit of the outcomes at each row."""
+        return self.rising.isotonic.at(self.p)
 
 
 @dataclass(frozen=True)
@@ -121,7 +139,12 @@ def read_multiclass(
 def read_predictions(
     p: Any, y: Any, weights: Any = None, *, names: tuple[str, str] = ("p", "y")
 ) -> tuple[Binary, Multiclass | None]:
-    """Binary predictions as they are; of a table the confidence of the predicted class, and the table."""
+    """Binary predictions as they are; of a table the confidence of the predicted class, and the table.
+
+    An audit reads its rows once and gives what was read, with its sort, to each metric: a `Binary` passes through.
+    """
+    if isinstance(p, Binary):
+        return p, None
     array = as_numbers(p, names[0])
     if array.ndim != 2:
         return read_binary(array, y, weights, names=names), None

@@ -36,6 +36,8 @@ class Cells:
         Second and third central moment of the weighted sum of outcomes if the predictions are right.
     squares : ndarray
         Sum of squared weights.
+    first_one, second, second_one : ndarray
+        Weighted sums of p over outcomes 1, of p^2, and of p^2 over outcomes 1.
     importance : ndarray
         Weight of the cell's gap in the error; sums to one.
     weighted : bool
@@ -53,6 +55,9 @@ class Cells:
     variance: Floats
     skew: Floats
     squares: Floats
+    first_one: Floats
+    second: Floats
+    second_one: Floats
     importance: Floats
     weighted: bool
     laws: tuple[tuple[int, Floats] | None, ...]
@@ -132,19 +137,29 @@ def cut(data: Binary, bins: int, binning: str = "width") -> Cells:
         For another binning (AK-UN-009).
     """
     one_of(binning, BINNINGS, "binning", id="AK-UN-009")
-    lows = _mass_edges(data.p, bins) if binning == "mass" else _NONE
+    if (bins, binning) not in data.kept:
+        data.kept[bins, binning] = _cut(data, bins, binning)
+    found: Cells = data.kept[bins, binning]
+    return found
+
+
+def _cut(data: Binary, bins: int, binning: str) -> Cells:
+    """One pass over the rows, which feeds every binned result."""
+    lows = _mass_edges(data.rising.p, bins) if binning == "mass" else _NONE
     count = lows.size + 1 if binning == "mass" else bins
     weights = _NONE if data.weights is None else data.weights
-    sums = _core.bin_sums(data.p, data.y, weights, count, lows, get_num_threads())
+    # edges are searched for each row: in sorted rows the processor guesses every step
+    p, y = (data.rising.p, data.rising.y) if lows.size and data.weights is None else (data.p, data.y)
+    sums = _core.bin_sums(p, y, weights, count, lows, get_num_threads())
     edges = np.concatenate([[0.0], lows, [1.0]]) if binning == "mass" else np.arange(count + 1) / count
     used = sums[1] > 0
     # without surprise in any outcome a law is a point, which rounding must not blur
     few = used & (sums[4] < EXACT_BELOW) & (data.weights is None)
     laws: list[Any] = [None] * count
     if few.any():
-        found = _core.outcome_laws(data.p, count, lows, np.ascontiguousarray(few))
+        found = _core.outcome_laws(p, count, lows, np.ascontiguousarray(few))
         laws = [law if wanted else None for law, wanted in zip(found, few, strict=True)]
-    rows, weight, prediction, outcome, variance, skew, squares = sums[:, used]
+    rows, weight, prediction, outcome, variance, skew, squares, first_one, second, second_one = sums[:, used]
     return Cells(
         low=edges[:-1][used],
         high=edges[1:][used],
@@ -155,15 +170,17 @@ def cut(data: Binary, bins: int, binning: str = "width") -> Cells:
         variance=variance,
         skew=skew,
         squares=squares,
+        first_one=first_one,
+        second=second,
+        second_one=second_one,
         importance=weight / sums[1].sum(),
         weighted=data.weights is not None,
         laws=tuple(law for law, wanted in zip(laws, used, strict=True) if wanted),
     )
 
 
-def _mass_edges(p: NDArray[Any], bins: int) -> Floats:
-    """Lower edges of the bins after the first."""
-    ordered = np.sort(p)
+def _mass_edges(ordered: NDArray[Any], bins: int) -> Floats:
+    """Lower edges of the bins after the first, of rising predictions."""
     ranks = np.unique(np.arange(1, bins) * ordered.size // bins)
     ranks = ranks[(ranks > 0) & (ranks < ordered.size)]
     ends = np.unique(np.searchsorted(ordered, ordered[ranks - 1], side="right"))

@@ -1,8 +1,9 @@
 #include "auditkit/calibration.hpp"
 
 #include <algorithm>
-#include <cmath>
+#include <type_traits>
 
+#include "auditkit/dispatch.hpp"
 #include "auditkit/parallel.hpp"
 #include "auditkit/philox.hpp"
 
@@ -19,14 +20,22 @@ void add(BinSums& to, const BinSums& part) {
   to.variance += part.variance;
   to.skew += part.skew;
   to.squares += part.squares;
+  to.first_one += part.first_one;
+  to.second += part.second;
+  to.second_one += part.second_one;
 }
 
-/// Any number has a bin, NaN the first: what must not be there is refused before, and here it only must do no harm.
+/// Any number has a bin, as bin_rows.hpp says.
 struct EqualWidth {
   double count, last;
   explicit EqualWidth(std::size_t bins) : count(static_cast<double>(bins)), last(count - 1) {}
   std::size_t operator()(double p) const {
     return static_cast<std::size_t>(static_cast<std::int32_t>(std::min(std::max(0.0, p * count), last)));
+  }
+  template <class T>
+  void cells(const T* p, const std::uint8_t* y, std::size_t rows, std::uint32_t* found) const {
+    if constexpr (std::is_same_v<T, float>) kernels().width_cells_f32(p, y, rows, count, found);
+    else kernels().width_cells_f64(p, y, rows, count, found);
   }
 };
 
@@ -35,41 +44,41 @@ struct GivenEdges {
   std::size_t operator()(double p) const {
     return static_cast<std::size_t>(std::ranges::upper_bound(lows, p) - lows.begin());
   }
+  template <class T>
+  void cells(const T* p, const std::uint8_t* y, std::size_t rows, std::uint32_t* found) const {
+    for (std::size_t i = 0; i < rows; ++i)
+      found[i] = static_cast<std::uint32_t>(2 * (*this)(static_cast<double>(p[i])) + (y[i] != 0 ? 1 : 0));
+  }
 };
 
-/// Powers of p are enough without weights: rows and outcomes are whole numbers, so one double holds both exactly.
-struct Moments {
-  double counts = 0, first = 0, second = 0, third = 0;
-};
-
-constexpr double kOutcome = 0x1p26;  // rows of a chunk stay below it
-
+/// Powers of p are enough without weights.
 template <class T, class BinOf>
 void sum_plain(std::span<const T> p, const std::uint8_t* y, const BinOf& bin_of, std::size_t bins, BinSums* sums) {
-  // Neighbouring rows often share a bin: four histograms keep an addition from waiting for the one before it. Bins are
-  // found a block ahead, a loop of its own that the compiler turns into vector code.
-  constexpr std::size_t lanes = 4, block = 512;
-  std::vector<Moments> table(bins * lanes);
+  constexpr std::size_t block = 512;
+  const std::size_t lanes = bins <= 1024 ? 4 : 1;  // many bins are seldom hit twice in a row, and fill the cache
+  std::vector<Moments> table(bins * 2 * lanes);
   std::uint32_t cells[block];
   for (std::size_t begin = 0; begin < p.size(); begin += block) {
     const std::size_t size = std::min(block, p.size() - begin);
     const T* values = p.data() + begin;
-    for (std::size_t i = 0; i < size; ++i) cells[i] = static_cast<std::uint32_t>(bin_of(values[i]) * lanes);
-    for (std::size_t i = 0; i < size; ++i) {
-      const double value = static_cast<double>(values[i]), square = value * value;
-      Moments& cell = table[cells[i] + i % lanes];
-      cell.counts += 1.0 + kOutcome * y[begin + i];
-      cell.first += value;
-      cell.second += square;
-      cell.third += square * value;
-    }
+    bin_of.cells(values, y + begin, size, cells);
+    if constexpr (std::is_same_v<T, float>) kernels().add_moments_f32(values, cells, size, lanes, table.data());
+    else kernels().add_moments_f64(values, cells, size, lanes, table.data());
   }
-  for (std::size_t b = 0; b < bins; ++b) {
+  for (std::size_t cell = 0; cell < 2 * bins; ++cell) {
     for (std::size_t lane = 0; lane < lanes; ++lane) {
-      const Moments& cell = table[b * lanes + lane];
-      const double outcomes = std::floor(cell.counts / kOutcome), rows = cell.counts - outcomes * kOutcome;
-      add(sums[b], {rows, rows, cell.first, outcomes, std::max(cell.first - cell.second, 0.0),
-                    cell.first - 3 * cell.second + 2 * cell.third, rows});
+      const auto& [rows, first, second, third] = table[cell * lanes + lane].power;
+      const double one = cell % 2 == 0 ? 0.0 : 1.0;
+      add(sums[cell / 2], {.rows = rows,
+                           .weight = rows,
+                           .prediction = first,
+                           .outcome = one * rows,
+                           .variance = std::max(first - second, 0.0),
+                           .skew = first - 3 * second + 2 * third,
+                           .squares = rows,
+                           .first_one = one * first,
+                           .second = second,
+                           .second_one = one * second});
     }
   }
 }
@@ -77,10 +86,18 @@ void sum_plain(std::span<const T> p, const std::uint8_t* y, const BinOf& bin_of,
 template <class T, class BinOf>
 void sum_weighted(std::span<const T> p, const std::uint8_t* y, const double* w, const BinOf& bin_of, BinSums* sums) {
   for (std::size_t row = 0; row < p.size(); ++row) {
-    const double value = static_cast<double>(p[row]), weight = w[row];
+    const double value = static_cast<double>(p[row]), weight = w[row], one = y[row] != 0 ? weight : 0.0;
     const double spread = weight * weight * value * (1 - value);
-    add(sums[bin_of(value)], {1, weight, weight * value, y[row] != 0 ? weight : 0.0, spread,
-                              spread * weight * (1 - 2 * value), weight * weight});
+    add(sums[bin_of(value)], {.rows = 1,
+                              .weight = weight,
+                              .prediction = weight * value,
+                              .outcome = one,
+                              .variance = spread,
+                              .skew = spread * weight * (1 - 2 * value),
+                              .squares = weight * weight,
+                              .first_one = one * value,
+                              .second = weight * value * value,
+                              .second_one = one * value * value});
   }
 }
 
@@ -192,13 +209,13 @@ std::vector<OutcomeLaw> outcome_laws(std::span<const T> p, const Binning& binnin
 }
 
 template <class T>
-void draw_labels(std::span<const T> p, std::size_t classes, std::size_t bins, std::uint64_t seed,
-                 std::size_t replicates, std::span<std::int64_t> counts, unsigned n_threads) {
+void draw_labels(std::span<const T> p, std::span<const double> weights, std::size_t classes, std::size_t bins,
+                 std::uint64_t seed, std::size_t replicates, std::span<double> sums, unsigned n_threads) {
   const EqualWidth bin_of{bins};
   const std::size_t rows = p.size() / classes;
   parallel_for(replicates, 1, n_threads, [&](std::size_t from, std::size_t to) {
     for (std::size_t r = from; r < to; ++r) {
-      std::int64_t* own = counts.data() + r * classes * bins;
+      double* own = sums.data() + r * classes * bins;
       const PhiloxStream stream{seed, r};
       for (std::size_t i = 0; i < rows; i += 2) {
         const PhiloxCounter block = philox_block(stream, i / 2);
@@ -214,7 +231,7 @@ void draw_labels(std::span<const T> p, std::size_t classes, std::size_t bins, st
             if (u < above) break;
           }
           label = std::min(label, last);
-          ++own[label * bins + bin_of(static_cast<double>(q[label]))];
+          own[label * bins + bin_of(static_cast<double>(q[label]))] += weights.empty() ? 1.0 : weights[row];
         }
       }
     }
@@ -228,12 +245,12 @@ template std::int64_t outcome_codes<std::int64_t>(std::span<const std::int64_t>,
 template std::vector<BinSums> bin_sums<float>(std::span<const float>, std::span<const std::uint8_t>,
                                               std::span<const double>, const Binning&, unsigned);
 template std::vector<OutcomeLaw> outcome_laws<float>(std::span<const float>, const Binning&, std::span<const bool>);
-template void draw_labels<float>(std::span<const float>, std::size_t, std::size_t, std::uint64_t, std::size_t,
-                                 std::span<std::int64_t>, unsigned);
+template void draw_labels<float>(std::span<const float>, std::span<const double>, std::size_t, std::size_t,
+                                 std::uint64_t, std::size_t, std::span<double>, unsigned);
 template std::vector<BinSums> bin_sums<double>(std::span<const double>, std::span<const std::uint8_t>,
                                                std::span<const double>, const Binning&, unsigned);
 template std::vector<OutcomeLaw> outcome_laws<double>(std::span<const double>, const Binning&, std::span<const bool>);
-template void draw_labels<double>(std::span<const double>, std::size_t, std::size_t, std::uint64_t, std::size_t,
-                                  std::span<std::int64_t>, unsigned);
+template void draw_labels<double>(std::span<const double>, std::span<const double>, std::size_t, std::size_t,
+                                  std::uint64_t, std::size_t, std::span<double>, unsigned);
 
 }  // namespace auditkit

@@ -7,29 +7,44 @@
 
 namespace auditkit {
 
-#define AUDITKIT_DECLARE_LEVEL(level)                                                                         \
-  namespace isa_##level {                                                                                     \
-    PanelSums line_panel(const PrivacyLine&, double, double, double, bool);                                   \
-    double tail_panel(const BetaLaw&, const BetaPoint&, double, double);                                      \
-    void add_min(double*, const double*, double, std::int64_t);                                               \
-    std::remove_pointer_t<TileProductFn<float>> tile_product_f32;                                             \
-    std::remove_pointer_t<TileProductFn<double>> tile_product_f64;                                            \
-    std::remove_pointer_t<TileSquaresFn<float>> tile_squares_f32;                                             \
-    std::remove_pointer_t<TileSquaresFn<double>> tile_squares_f64;                                            \
-    std::remove_pointer_t<TileDistancesFn<float>> tile_distances_f32;                                         \
-    std::remove_pointer_t<TileDistancesFn<double>> tile_distances_f64;                                        \
-    std::remove_pointer_t<TileSumsFn<float>> tile_sums_f32;                                                   \
-    std::remove_pointer_t<TileSumsFn<double>> tile_sums_f64;                                                  \
-    std::remove_pointer_t<TileCoefficientsFn<float>> tile_coefficients_f32;                                   \
-    std::remove_pointer_t<TileCoefficientsFn<double>> tile_coefficients_f64;                                  \
-  }                                                                                                           \
-  namespace {                                                                                                 \
-  constexpr KernelTable kTable_##level{                                                                       \
-      isa_##level::line_panel,           isa_##level::tail_panel,         isa_##level::add_min,               \
-      isa_##level::tile_product_f32,     isa_##level::tile_product_f64,   isa_##level::tile_squares_f32,      \
-      isa_##level::tile_squares_f64,     isa_##level::tile_distances_f32, isa_##level::tile_distances_f64,    \
-      isa_##level::tile_sums_f32,        isa_##level::tile_sums_f64,      isa_##level::tile_coefficients_f32, \
-      isa_##level::tile_coefficients_f64};                                                                    \
+#define AUDITKIT_DECLARE_LEVEL(level)                                        \
+  namespace isa_##level {                                                    \
+    PanelSums line_panel(const PrivacyLine&, double, double, double, bool);  \
+    double tail_panel(const BetaLaw&, const BetaPoint&, double, double);     \
+    void add_min(double*, const double*, double, std::int64_t);              \
+    std::remove_pointer_t<TileProductFn<float>> tile_product_f32;            \
+    std::remove_pointer_t<TileProductFn<double>> tile_product_f64;           \
+    std::remove_pointer_t<TileSquaresFn<float>> tile_squares_f32;            \
+    std::remove_pointer_t<TileSquaresFn<double>> tile_squares_f64;           \
+    std::remove_pointer_t<TileDistancesFn<float>> tile_distances_f32;        \
+    std::remove_pointer_t<TileDistancesFn<double>> tile_distances_f64;       \
+    std::remove_pointer_t<TileSumsFn<float>> tile_sums_f32;                  \
+    std::remove_pointer_t<TileSumsFn<double>> tile_sums_f64;                 \
+    std::remove_pointer_t<TileCoefficientsFn<float>> tile_coefficients_f32;  \
+    std::remove_pointer_t<TileCoefficientsFn<double>> tile_coefficients_f64; \
+    std::remove_pointer_t<WidthCellsFn<float>> width_cells_f32;              \
+    std::remove_pointer_t<WidthCellsFn<double>> width_cells_f64;             \
+    std::remove_pointer_t<AddMomentsFn<float>> add_moments_f32;              \
+    std::remove_pointer_t<AddMomentsFn<double>> add_moments_f64;             \
+  }                                                                          \
+  namespace {                                                                \
+  constexpr KernelTable kTable_##level{isa_##level::line_panel,              \
+                                       isa_##level::tail_panel,              \
+                                       isa_##level::add_min,                 \
+                                       isa_##level::tile_product_f32,        \
+                                       isa_##level::tile_product_f64,        \
+                                       isa_##level::tile_squares_f32,        \
+                                       isa_##level::tile_squares_f64,        \
+                                       isa_##level::tile_distances_f32,      \
+                                       isa_##level::tile_distances_f64,      \
+                                       isa_##level::tile_sums_f32,           \
+                                       isa_##level::tile_sums_f64,           \
+                                       isa_##level::tile_coefficients_f32,   \
+                                       isa_##level::tile_coefficients_f64,   \
+                                       isa_##level::width_cells_f32,         \
+                                       isa_##level::width_cells_f64,         \
+                                       isa_##level::add_moments_f32,         \
+                                       isa_##level::add_moments_f64};        \
   }
 
 AUDITKIT_DECLARE_LEVEL(baseline)

@@ -1,6 +1,7 @@
 /// Which instruction set the kernels use: the best the processor has, capped by the environment variable AUDITKIT_ISA.
 #pragma once
 
+#include "auditkit/bin_rows.hpp"
 #include "auditkit/kernel_tiles.hpp"
 #include "auditkit/line_panels.hpp"
 #include "auditkit/min_plus.hpp"
@@ -25,6 +26,10 @@ struct KernelTable {
   TileSumsFn<double> tile_sums_f64;
   TileCoefficientsFn<float> tile_coefficients_f32;
   TileCoefficientsFn<double> tile_coefficients_f64;
+  WidthCellsFn<float> width_cells_f32;
+  WidthCellsFn<double> width_cells_f64;
+  AddMomentsFn<float> add_moments_f32;
+  AddMomentsFn<double> add_moments_f64;
 };
 
 /// Chosen at first use and fixed from then on.
