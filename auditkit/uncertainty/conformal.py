@@ -91,14 +91,12 @@ def conformal_sets(
     if test.k != calibration.k:
         refuse("P_test", f"rows of {calibration.k} columns as P_cal", f"of {test.k}", id="AK-UN-034")
     rule = _read_rule(method, penalty, free_ranks)
-    # both sides in float64: a score must not depend on which array was float32
-    tables = calibration.P.astype(np.float64), test.P.astype(np.float64)
     shares = _shares(calibration.n, test.n, method != "lac" and randomized, seed)
-    scores = _label_scores(tables[0], calibration, rule, shares[0])
+    scores = _label_scores(calibration, rule, shares[0])
     threshold, of_row = _thresholds(scores, test.n, level, groups)
     if rule is None:
-        return 1 - tables[1] <= of_row[:, None], threshold
-    sets = _core.adaptive_sets(tables[1], of_row, shares[1], *rule, get_num_threads())
+        return np.subtract(1, test.P, dtype=np.float64) <= of_row[:, None], threshold
+    sets = _core.adaptive_sets(test.P, of_row, shares[1], *rule, get_num_threads())
     return sets.view(np.bool_), threshold
 
 
@@ -159,10 +157,10 @@ def _shares(n: int, m: int, wanted: bool, seed: int) -> tuple[Floats, Floats]:
     return _core.philox_uniform(seed, 0, 0, n), _core.philox_uniform(seed, 1, 0, m)
 
 
-def _label_scores(P: Floats, data: Multiclass, rule: tuple[float, int] | None, shares: Floats) -> Floats:
+def _label_scores(data: Multiclass, rule: tuple[float, int] | None, shares: Floats) -> Floats:
     if rule is None:
-        return np.asarray(1 - P[np.arange(data.n), data.labels])
-    return _core.adaptive_scores(P, data.labels, shares, *rule, get_num_threads())
+        return np.subtract(1, data.P[np.arange(data.n), data.labels], dtype=np.float64)
+    return _core.adaptive_scores(data.P, data.labels, shares, *rule, get_num_threads())
 
 
 def _thresholds(
