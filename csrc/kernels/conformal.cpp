@@ -15,11 +15,9 @@ constexpr std::size_t kRows = 1024;
 /// Halving the bits of a double 64 times leaves nothing of them.
 constexpr int kMostSteps = 70;
 
-/// Of the label of rank `rank` with `before` ranked before it. Never inlined: compiled twice, one copy might fuse what
-/// the other rounds, and a set lose the label whose own score is the threshold.
-#if defined(__GNUC__)
-[[gnu::noinline]]
-#endif
+/// Of the label of rank `rank` with `before` ranked before it. This file is compiled without fused multiplications
+/// (CMakeLists.txt): were one copy of this fused and another not, a set could lose the label whose own score is the
+/// threshold.
 double score_of(double before, double mass, double u, const AdaptiveRule& rule, std::int64_t rank) {
   const std::int64_t beyond = rank - rule.free_ranks;
   const double score = before + u * mass;
