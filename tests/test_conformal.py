@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -248,6 +250,24 @@ def test_the_same_seed_gives_the_same_sets():
         for _ in range(2)
     )
     assert np.array_equal(first, second)
+
+
+def test_the_pair_knows_how_it_was_made():
+    """A seed that was drawn is told: the call can be repeated."""
+    P, labels = tables(100, 5)
+    given = {"alpha": 0.2, "method": "aps", "randomized": True}
+    made = conformal_sets(P[:50], labels[:50], P[50:], **given)
+    sets, threshold = made
+    assert len(made) == 2 and made.sets is sets and made.threshold == threshold
+    assert (made.alpha, made.method) == (0.2, "aps") and "aps" in repr(made)
+    again = conformal_sets(P[:50], labels[:50], P[50:], **given, seed=made.seed)
+    assert np.array_equal(again.sets, sets) and again.threshold == threshold and again.seed == made.seed
+    for copied in (pickle.loads(pickle.dumps(made)), copy.deepcopy(made)):
+        assert np.array_equal(copied.sets, sets) and vars(copied) == vars(made)
+    with pytest.raises(AttributeError):
+        made.seed = 1
+    for method in ("lac", "aps"):
+        assert conformal_sets(P[:50], labels[:50], P[50:], alpha=0.2, method=method, seed=3).seed is None
 
 
 def test_p_values_are_counts():

@@ -29,6 +29,54 @@ Threshold = float | Mapping[str, float]
 METHODS = ("lac", "aps", "raps")
 
 
+class ConformalSets(tuple[NDArray[np.bool_], Threshold]):
+    """A pair, ``sets, threshold = conformal_sets(...)``, that knows how it was made.
+
+    Attributes
+    ----------
+    sets : ndarray of bool, shape (m, K)
+    threshold : float or mapping of str to float
+    alpha : float
+    method : str
+    seed : int or None
+        Of the random shares, given or drawn: with it the same call gives the same sets. None where nothing is random.
+    """
+
+    def __new__(
+        cls, sets: NDArray[np.bool_], threshold: Threshold, alpha: float, method: str, seed: int | None
+    ) -> ConformalSets:
+        made = super().__new__(cls, (sets, threshold))
+        vars(made).update(alpha=alpha, method=method, seed=seed)
+        return made
+
+    alpha: float
+    method: str
+    seed: int | None
+
+    @property
+    def sets(self) -> NDArray[np.bool_]:
+        """Which labels each row may have."""
+        return self[0]
+
+    @property
+    def threshold(self) -> Threshold:
+        """The largest score in a set."""
+        return self[1]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{name}: sets that were made do not change")
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return self.sets, self.threshold, self.alpha, self.method, self.seed
+
+    def __repr__(self) -> str:
+        rows, labels = self.sets.shape
+        return (
+            f"ConformalSets({rows} rows of {labels} labels, threshold={self.threshold!r}, alpha={self.alpha!r}, "
+            f"method={self.method!r}, seed={self.seed!r})"
+        )
+
+
 def conformal_sets(
     P_cal: Any,
     y_cal: Any,
@@ -41,7 +89,7 @@ def conformal_sets(
     free_ranks: int = 5,
     groups: tuple[Any, Any] | None = None,
     seed: int | None = None,
-) -> tuple[NDArray[np.bool_], Threshold]:
+) -> ConformalSets:
     """Sets of labels that hold the true one with probability at least 1 - alpha.
 
     Parameters
@@ -64,14 +112,14 @@ def conformal_sets(
     groups : pair of array_like, shapes (n,) and (m,), optional
         Groups of calibration and of test rows: coverage then holds in each (Mondrian).
     seed : int, optional
-        Of the random shares. Without one they are drawn and cannot be repeated.
+        Of the random shares. Without one it is drawn, and stands in the result.
 
     Returns
     -------
-    sets : ndarray of bool, shape (m, K)
-    threshold : float or mapping of str to float
-        The largest score in a set, of each group where there are groups; infinite, and sets hold all labels, where
-        ceil((n + 1)(1 - alpha)) exceeds n.
+    ConformalSets
+        The pair of sets, bool of shape (m, K), and threshold, which also has them, `alpha`, `method` and `seed` as
+        attributes. The threshold is the largest score in a set, of each group where there are groups; infinite, and
+        sets hold all labels, where ceil((n + 1)(1 - alpha)) exceeds n.
 
     Raises
     ------
@@ -93,13 +141,15 @@ def conformal_sets(
     if test.k != calibration.k:
         refuse("P_test", f"rows of {calibration.k} columns as P_cal", f"of {test.k}", id="AK-UN-034")
     rule = _read_rule(method, penalty, free_ranks)
-    shares = _shares(calibration.n, test.n, method != "lac" and randomized, seed)
+    random = method != "lac" and randomized
+    shares = _shares(calibration.n, test.n, random, seed)
     scores = _label_scores(calibration, rule, shares[0])
     threshold, of_row = _thresholds(scores, test.n, level, groups)
     if rule is None:
-        return np.subtract(1, test.P, dtype=np.float64) <= of_row[:, None], threshold
-    sets = _core.adaptive_sets(test.P, of_row, shares[1], *rule, get_num_threads())
-    return sets.view(np.bool_), threshold
+        sets = np.subtract(1, test.P, dtype=np.float64) <= of_row[:, None]
+    else:
+        sets = _core.adaptive_sets(test.P, of_row, shares[1], *rule, get_num_threads()).view(np.bool_)
+    return ConformalSets(sets, threshold, level, method, seed if random else None)
 
 
 def conformal_interval(residuals_cal: Any, *, alpha: float, groups: Any = None) -> Threshold:

@@ -7,16 +7,17 @@
 namespace auditkit {
 
 /// `p` rounded to a multiple of 2^-52, for p in [0, 1]. Sums of such numbers up to 2 are exact in double precision, in
-/// any order and in any number of lanes: what a sum of probabilities is never depends on how it was added.
-inline double grid_mass(double p) { return (p + 1.0) - 1.0; }
+/// any order and in any number of lanes: what a sum of probabilities is never depends on how it was added. A function
+/// of each file: one shared among instruction sets could be that of the highest.
+static inline double grid_mass(double p) { return (p + 1.0) - 1.0; }
 
 /// What a row holds on both sides of a level.
 struct Above {
   /// Sum of grid_mass over p > level, and how many they are.
-  double mass = 0;
-  std::int64_t count = 0;
+  double mass;
+  std::int64_t count;
   /// The smallest p > level (infinity without one), and the largest of the others (-1 without one).
-  double least = 0, most_below = 0;
+  double least, most_below;
 };
 
 template <class T>
