@@ -196,17 +196,23 @@ def test_an_audit_of_a_table_with_groups():
     assert {"classwise", "top_label"} <= set(found.errors)
     assert [(one["label"], one["n"]) for one in found.groups] == [("a", 200), ("b", 400)]
     assert found.accuracy.value == (table.argmax(axis=1) == labels).mean()
-    names = ["binned errors", "classwise error", "smooth error", "tests", "scores", "reliability"]
-    assert said == [(name, done, 6) for done, name in enumerate(names)]
+    names = ["binned errors", "classwise error", "smooth error", "walk tests", "minimax test", "scores"]
+    names.append("reliability")
+    assert said == [(name, done, 7) for done, name in enumerate(names)]
+    assert list(found.timing["parts"]) == names
+    assert 0 < sum(found.timing["parts"].values()) <= found.timing["seconds"]
 
 
-def test_weights_leave_out_what_knows_none():
+def test_weights_reach_every_part():
     p, y = sample(200)
     found = calibration_audit(p, y, weights=np.arange(200) + 1.0, seed=1, replicates=49)
     pairs = zip(found.reliability.bins, found.errors["calibration_error"].bins, strict=True)
     assert all((one.share, one.mean_outcome) == (other.share, other.mean_outcome) for one, other in pairs)
-    assert found.reliability.curve == ()
-    assert found.tests == {} and [note.id for note in found.warnings] == ["AK-UN-050"]
+    assert found.reliability.curve
+    assert found.tests and found.warnings == ()
+    right = ((p >= 0.5) == (y == 1)) * (np.arange(200) + 1.0)
+    assert found.accuracy.value == pytest.approx(right.sum() / (np.arange(200) + 1).sum())
+    assert found.accuracy.method == "hoeffding"
 
 
 @pytest.mark.parametrize(

@@ -288,8 +288,8 @@ def test_classwise_is_the_mean_over_classes():
 
 def test_labels_are_drawn_from_their_rows():
     probabilities = np.tile([0.5, 0.2, 0.3, 0.0], (2000, 1))
-    counts = core.draw_labels(probabilities, 1, 7, 20, 1)
-    assert np.array_equal(counts, core.draw_labels(probabilities, 1, 7, 20, 3))
+    counts = core.draw_labels(probabilities, np.empty(0), 1, 7, 20, 1)
+    assert np.array_equal(counts, core.draw_labels(probabilities, np.empty(0), 1, 7, 20, 3))
     shares = counts.sum(axis=0)[:, 0] / 40_000
     assert counts.sum() == 40_000 and shares[3] == 0
     assert np.abs(shares - [0.5, 0.2, 0.3, 0.0]).max() < 5 * 0.5 / math.sqrt(40_000)

@@ -298,6 +298,9 @@ def test_worked_martingales():
     assert np.exp(five.log_capital) == pytest.approx([1, 1.0594, 1.214434, 1.3316791, 1.6750054], abs=5e-8)
     assert three.reached == 5 and three.log10_maximum == pytest.approx(math.log10(1.9076664), abs=1e-7)
     assert three.alarm(0.6) == 5 and three.alarm(0.05) is None
+    for delta in (0, 1, -0.1, float("nan"), "often"):
+        with pytest.raises(InputError, match="delta"):
+            three.alarm(delta)
 
 
 def test_false_alarms_are_rare_and_drift_is_found():

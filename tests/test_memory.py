@@ -209,7 +209,8 @@ def test_predictions_that_are_refused_above_do_no_harm_below(n_threads):
     assert core.bin_sums(p, y, none, 4, none, n_threads)[0].sum() == 5
     assert core.bin_sums(p, y, none, 2, np.array([0.5]), n_threads)[0].sum() == 5
     table = np.array([[np.nan, 2.0], [0.0, 0.0], [0.5, 0.5]])
-    assert core.draw_labels(table, 5, 1, 3, n_threads).sum() == 9
+    assert core.draw_labels(table, none, 5, 1, 3, n_threads).sum() == 9
+    assert core.draw_labels(table, np.ones(3), 5, 1, 3, n_threads).sum() == 9
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -217,16 +218,19 @@ def test_predictions_that_are_refused_above_do_no_harm_below(n_threads):
 def test_draws_from_predictions_at_edge_sizes(dtype, n):
     p = np.linspace(0, 1, n).astype(dtype)
     y, ends = (np.arange(n) % 2).astype(np.uint8), np.ones(n, dtype=np.uint8)
-    core.walk_range(p, y, ends)
-    core.partition_errors(p, y, 12)
-    core.spread_residuals(p, y, 2)
+    none, w = np.empty(0), np.linspace(0, 2, n)
+    core.walk_range(p, y, none, ends)
+    core.walk_range(p, y, w, ends)
+    core.partition_errors(p, y, w, 12)
+    core.spread_residuals(p, y, w, 2)
     for n_threads in (1, 3):
-        assert core.draw_walks(p, ends, 1, 3, n_threads).shape == (3, 2)
-        assert core.draw_partitions(p, 12, 1, 3, n_threads).shape == (3, 12)
-        assert core.draw_residuals(p, 9, 1, 3, n_threads, 0).shape == (3, 9)
-    bad = np.array([np.nan, np.inf, -5.0, 7.0])
-    core.spread_residuals(bad, np.zeros(4, dtype=np.uint8), 5)
-    core.partition_errors(bad, np.zeros(4, dtype=np.uint8), 3)
+        assert core.draw_walks(p, w, ends, 1, 3, n_threads).shape == (3, 2)
+        assert core.draw_partitions(p, w, 12, 1, 3, n_threads).shape == (3, 12)
+        assert core.draw_residuals(p, w, 9, 1, 3, n_threads, 0).shape == (3, 9)
+    core.draw_outcomes(p, 1, 2)
+    bad = np.array([np.nan, -5.0, 7.0, np.inf])
+    core.spread_residuals(bad, np.zeros(4, dtype=np.uint8), none, 5)
+    core.partition_errors(bad, np.zeros(4, dtype=np.uint8), none, 3)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

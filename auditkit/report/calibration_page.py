@@ -44,7 +44,7 @@ _LANES = 24
 _DIAGRAM_WORDS = (
     "Where dots lie on the dashed line, predictions mean what they say: below it they promise too much, above it too "
     "little. Thick lines are intervals of each bin alone, thin lines hold for all bins at once. Grey is where the rate "
-    "of a bin would usually fall if its predictions were right."
+    "of a bin would usually fall if its predictions were right, and the tinted band is that of the isotonic line."
 )
 _ERROR_WORDS = (
     "A measured error is positive for perfect predictions too. Grey reaches from 0 to what perfect predictions stay "
@@ -138,17 +138,19 @@ def reliability_chart(diagram: Diagram, about: str) -> Markup:
     """Outcome against prediction by bin with its intervals, the isotonic curve, and how many rows there are below."""
     entries = [
         Entry("circle", "m blue", "rate of a bin"),
-        Entry("area", "f grey", "if predictions are right"),
+        Entry("area", "f grey", "bin, if predictions are right"),
         Entry("line", "s orange dash", "promised"),
     ]
     if diagram.curve:
         entries.insert(1, Entry("line", "s ink thin", "isotonic rate"))
+        entries.insert(3, Entry("area", "f orange", "isotonic, if right"))
     key, used = legend(entries, 0, WIDTH, 0)
     top = used + 44
     x, y = Axis(0.0, 1.0, 46, WIDTH - 20), Axis(0.0, 1.0, top + _SIDE, top)
     name = "confidence" if about == "confidence" else "predicted probability"
     of = "share of right answers" if about == "confidence" else "observed rate"
-    inside = [_box(x, y, (one.low, one.high), (one.null_lower, one.null_upper)) for one in diagram.bins]
+    inside = [_isotonic_band(diagram.curve, x, y)] if diagram.curve else []
+    inside += [_box(x, y, (one.low, one.high), (one.null_lower, one.null_upper)) for one in diagram.bins]
     inside.append(line(x(0), y(0), x(1), y(1), "s orange dash"))
     if diagram.curve:
         points = zip(diagram.curve[0], diagram.curve[1], strict=True)
@@ -170,6 +172,13 @@ def reliability_chart(diagram: Diagram, about: str) -> Markup:
         frame.inside(*inside),
         below,
     )
+
+
+def _isotonic_band(curve_columns: tuple[tuple[float, ...], ...], x: Axis, y: Axis) -> Markup:
+    at, _, low, high = curve_columns
+    lower = [(x(p), y(rate)) for p, rate in zip(at, low, strict=True)]
+    upper = [(x(p), y(rate)) for p, rate in zip(at, high, strict=True)]
+    return area([*lower, *reversed(upper)], "f orange")
 
 
 def _box(x: Axis, y: Axis, across: tuple[float, float], up: tuple[float, float]) -> Markup:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -46,8 +47,13 @@ class Binary:
 
     @cached_property
     def rising(self) -> Ordered:
-        """The rows by rising prediction, without their weights; sorted at first use."""
-        return rising(self.p, self.y)
+        """The rows by rising prediction; sorted at first use."""
+        return rising(self.p, self.y, self.weights)
+
+    @cached_property
+    def kept(self) -> dict[Hashable, Any]:
+        """What was computed of these rows, by its settings, for the next metric that needs it."""
+        return {}
 
     @cached_property
     def recalibrated(self) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from auditkit.results import Check, Note
+from auditkit.results import Check
 from auditkit.uncertainty._inputs import (
     Binary,
     Multiclass,
@@ -30,7 +30,7 @@ from auditkit.uncertainty.calibration import (
 )
 from auditkit.uncertainty.decompositions import corp
 from auditkit.uncertainty.diagrams import reliability
-from auditkit.uncertainty.intervals import clopper_pearson
+from auditkit.uncertainty.intervals import clopper_pearson, hoeffding
 from auditkit.uncertainty.minimax import minimax_calibration_test
 from auditkit.uncertainty.results import (
     GIVEN_BINS,
@@ -76,7 +76,7 @@ def calibration_audit(
     groups : array_like, shape (n,), optional
         Declared groups: the error of each, with Holm's adjustment.
     weights : array_like, shape (n,), optional
-        Of rows. What knows no weights is left out, and a warning names it.
+        Of rows, at least 0; not drawn from the outcomes. Numbers of rows are not weighted.
     bins : int
         Of equal width, and as many of equal mass.
     replicates : int
@@ -96,6 +96,7 @@ def calibration_audit(
     InputError
         AK-UN-001 to AK-UN-008.
     """
+    say = _Parts(progress)
     alpha, seed = read_alpha(alpha), read_seed(seed)
     bins, replicates = (
         read_count(bins, "bins", most=MOST_BINS),
@@ -104,9 +105,8 @@ def calibration_audit(
     data, table = read_predictions(probabilities, labels, weights, names=("probabilities", "labels"))
     codes = None if groups is None else read_groups(groups, data.n)
     settings: dict[str, Any] = {"bins": bins, "replicates": replicates, "alpha": alpha, "seed": seed}
-    started, say = time.perf_counter(), _Parts(progress)
     errors = _errors(data, table, settings, say)
-    tests = {} if data.weights is not None else _tests(data, settings, say)
+    tests = _tests(data, settings, say)
     scores, figures, decompositions = _scores(data, table, alpha, say)
     say("reliability")
     accuracy = _accuracy(data, table, alpha)
@@ -124,8 +124,8 @@ def calibration_audit(
         settings=settings,
         figures=figures,
         assumptions=(INDEPENDENT, GIVEN_BINS),
-        warnings=_warnings(data, scores),
-        timing={"seconds": time.perf_counter() - started},
+        warnings=tuple(note for score in scores.values() for note in score.warnings),
+        timing=say.timing(),
         n_classes=2 if table is None else table.k,
         about="probability" if table is None else "confidence",
         accuracy=accuracy,
@@ -133,16 +133,29 @@ def calibration_audit(
 
 
 class _Parts:
-    """Tells what is being computed."""
+    """Tells what is being computed, and how long each part took."""
 
-    NAMES = ("binned errors", "classwise error", "smooth error", "tests", "scores", "reliability")
+    NAMES = (
+        *("binned errors", "classwise error", "smooth error", "walk tests", "minimax test"),
+        *("scores", "reliability"),
+    )
 
     def __init__(self, progress: Progress | None):
         self._progress = progress
+        self._started = time.perf_counter()
+        self._begun: list[tuple[str, float]] = []
 
     def __call__(self, name: str) -> None:
+        self._begun.append((name, time.perf_counter()))
         if self._progress is not None:
             self._progress(name, self.NAMES.index(name), len(self.NAMES))
+
+    def timing(self) -> dict[str, Any]:
+        """Seconds since the audit began, reading included, and of each part; the last ends now."""
+        now = time.perf_counter()
+        ends = [*(at for _, at in self._begun[1:]), now]
+        parts = {name: end - at for (name, at), end in zip(self._begun, ends, strict=True)}
+        return {"seconds": now - self._started, "parts": parts}
 
 
 def _errors(
@@ -160,26 +173,26 @@ def _errors(
         errors["top_label"] = top_label_calibration_error(
             table.P, table.labels, weights=table.weights, **settings
         )
-    if data.weights is None:
-        if table is not None:
-            say("classwise error")
-            errors["classwise"] = classwise_calibration_error(
-                table.P, table.labels, bins=settings["bins"], **heavy
-            )
-        say("smooth error")
-        errors["smooth_calibration_error"] = smooth_calibration_error(data, None, **heavy)
+        say("classwise error")
+        errors["classwise"] = classwise_calibration_error(
+            table.P, table.labels, weights=table.weights, bins=settings["bins"], **heavy
+        )
+    say("smooth error")
+    errors["smooth_calibration_error"] = smooth_calibration_error(data, None, **heavy)
     return errors
 
 
 def _tests(data: Binary, settings: Mapping[str, Any], say: _Parts) -> dict[str, Test]:
-    say("tests")
-    replicates, seed = min(settings["replicates"], HEAVY_REPLICATES), settings["seed"]
-    return {
+    say("walk tests")
+    replicates, seed = settings["replicates"], settings["seed"]
+    tests = {
         "spiegelhalter": spiegelhalter(data, None),
-        "kolmogorov_smirnov": ks_calibration(data, None, replicates=settings["replicates"], seed=seed),
-        "kuiper": kuiper_calibration(data, None, replicates=settings["replicates"], seed=seed),
-        "minimax": minimax_calibration_test(data, None, replicates=replicates, seed=seed),
+        "kolmogorov_smirnov": ks_calibration(data, None, replicates=replicates, seed=seed),
+        "kuiper": kuiper_calibration(data, None, replicates=replicates, seed=seed),
     }
+    say("minimax test")
+    few = min(replicates, HEAVY_REPLICATES)
+    return tests | {"minimax": minimax_calibration_test(data, None, replicates=few, seed=seed)}
 
 
 def _scores(
@@ -191,8 +204,6 @@ def _scores(
         "brier": brier(p, y, weights=data.weights, alpha=alpha),
         "log_loss": log_loss(p, y, weights=data.weights, alpha=alpha),
     }
-    if data.weights is not None:
-        return scores, {}, {}
     answers = _answers(data, table)
     scores["aurc"] = aurc(answers, None, alpha=alpha)
     scores["augrc"] = augrc(answers, None, alpha=alpha)
@@ -208,15 +219,21 @@ def _answers(data: Binary, table: Multiclass | None) -> Binary:
     if table is not None:
         return data
     yes = data.p >= 0.5
-    return Binary(np.where(yes, data.p, 1 - data.p), (yes == (data.y == 1)).view(np.uint8))
+    right = (yes == (data.y == 1)).view(np.uint8)
+    return Binary(np.where(yes, data.p, 1 - data.p), right, data.weights)
 
 
 def _accuracy(data: Binary, table: Multiclass | None, alpha: float) -> Score:
-    """Share of right answers with its exact interval."""
-    right = float(np.count_nonzero(_answers(data, table).y))
-    low, high = clopper_pearson(np.array([right]), np.array([float(data.n)]), alpha)
-    ends = (float(low[0]), float(high[0]))
-    return Score("accuracy", right / data.n, *ends, 1 - alpha, "confidence", "clopper-pearson", data.n)
+    """Share of right answers with its finite-sample interval."""
+    right = _answers(data, table).y.astype(np.float64)
+    if data.weights is None:
+        value, method = float(right.mean()), "clopper-pearson"
+        low, high = clopper_pearson(right.sum(keepdims=True), np.array([float(data.n)]), alpha)
+    else:
+        w = data.weights
+        value, method = float(w @ right / w.sum()), "hoeffding"
+        low, high = hoeffding(np.array([value]), np.array([w.sum() ** 2 / np.square(w).sum()]), alpha)
+    return Score("accuracy", value, float(low[0]), float(high[0]), 1 - alpha, "confidence", method, data.n)
 
 
 def _groups(
@@ -278,16 +295,3 @@ def _checks(
             else size,
         ),
     }
-
-
-def _warnings(data: Binary, scores: Mapping[str, Score]) -> tuple[Note, ...]:
-    notes = [note for score in scores.values() for note in score.warnings]
-    if data.weights is not None:
-        notes.append(
-            Note(
-                "AK-UN-050",
-                "rows are weighted: the tests without bins, the smooth error, selective prediction, the isotonic curve "
-                "and the decompositions do not know weights and were left out; accuracy counts rows",
-            )
-        )
-    return tuple(notes)

@@ -36,6 +36,8 @@ class Cells:
         Second and third central moment of the weighted sum of outcomes if the predictions are right.
     squares : ndarray
         Sum of squared weights.
+    first_one, second, second_one : ndarray
+        Weighted sums of p over outcomes 1, of p^2, and of p^2 over outcomes 1.
     importance : ndarray
         Weight of the cell's gap in the error; sums to one.
     weighted : bool
@@ -53,6 +55,9 @@ class Cells:
     variance: Floats
     skew: Floats
     squares: Floats
+    first_one: Floats
+    second: Floats
+    second_one: Floats
     importance: Floats
     weighted: bool
     laws: tuple[tuple[int, Floats] | None, ...]
@@ -132,6 +137,14 @@ def cut(data: Binary, bins: int, binning: str = "width") -> Cells:
         For another binning (AK-UN-009).
     """
     one_of(binning, BINNINGS, "binning", id="AK-UN-009")
+    if (bins, binning) not in data.kept:
+        data.kept[bins, binning] = _cut(data, bins, binning)
+    found: Cells = data.kept[bins, binning]
+    return found
+
+
+def _cut(data: Binary, bins: int, binning: str) -> Cells:
+    """One pass over the rows, which feeds every binned result."""
     lows = _mass_edges(data.rising.p, bins) if binning == "mass" else _NONE
     count = lows.size + 1 if binning == "mass" else bins
     weights = _NONE if data.weights is None else data.weights
@@ -146,7 +159,7 @@ def cut(data: Binary, bins: int, binning: str = "width") -> Cells:
     if few.any():
         found = _core.outcome_laws(p, count, lows, np.ascontiguousarray(few))
         laws = [law if wanted else None for law, wanted in zip(found, few, strict=True)]
-    rows, weight, prediction, outcome, variance, skew, squares = sums[:, used]
+    rows, weight, prediction, outcome, variance, skew, squares, first_one, second, second_one = sums[:, used]
     return Cells(
         low=edges[:-1][used],
         high=edges[1:][used],
@@ -157,6 +170,9 @@ def cut(data: Binary, bins: int, binning: str = "width") -> Cells:
         variance=variance,
         skew=skew,
         squares=squares,
+        first_one=first_one,
+        second=second,
+        second_one=second_one,
         importance=weight / sums[1].sum(),
         weighted=data.weights is not None,
         laws=tuple(law for law, wanted in zip(laws, used, strict=True) if wanted),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit import _core
-from auditkit.arguments import one_of
+from auditkit.arguments import one_of, refuse
 from auditkit.runtime import get_num_threads
 from auditkit.uncertainty._inputs import (
     Binary,
@@ -21,6 +21,7 @@ from auditkit.uncertainty._inputs import (
     read_seed,
 )
 from auditkit.uncertainty.bins import NORMS, Cells, cut
+from auditkit.uncertainty.bootstraps import bootstrap_interval
 from auditkit.uncertainty.intervals import error_interval, rate_intervals
 from auditkit.uncertainty.nulls import null_outcomes, p_value
 from auditkit.uncertainty.results import GIVEN_BINS, INDEPENDENT, Bin, CalibrationError
@@ -40,6 +41,7 @@ def calibration_error(
     debiased: bool = False,
     weights: Any = None,
     replicates: int = 999,
+    bootstrap: int = 0,
     alpha: float = 0.05,
     seed: int | None = None,
 ) -> CalibrationError:
@@ -63,6 +65,10 @@ def calibration_error(
         Weights of rows, at least 0; not drawn from the outcomes.
     replicates : int
         Null replicates of the consistency test.
+    bootstrap : int
+        With 1 or more: bootstrap replicates of ``details["bootstrap"]``, a percentile interval that other tools print.
+        It is there to compare, not to rely on: near calibration it almost never holds the true error. Not for weighted
+        rows.
     alpha : float
         The interval holds with probability at least 1 - alpha.
     seed : int, optional
@@ -89,11 +95,19 @@ def calibration_error(
         read_count(replicates, "replicates", most=10**6),
     )
     alpha, seed = read_alpha(alpha), read_seed(seed)
+    bootstrap = read_count(bootstrap, "bootstrap", least=0, most=10**6)
     one_of(norm, NORMS, "norm", id="AK-UN-009")
     if debiased:
         one_of(norm, ("l2",), "norm of a debiased error", id="AK-UN-009")
     data, _ = read_predictions(p, y, weights)
+    if bootstrap and data.weights is not None:
+        refuse("bootstrap", "0 for weighted rows", f"{bootstrap}", id="AK-UN-008")
     cells = cut(data, bins, binning)
+    details = {}
+    if bootstrap:
+        details["bootstrap"] = bootstrap_interval(
+            cells, norm, debiased=debiased, replicates=bootstrap, alpha=alpha, seed=seed
+        )
     null = null_outcomes(cells, data, replicates, seed)
     return _answer(
         cells,
@@ -105,6 +119,7 @@ def calibration_error(
         n=data.n,
         binning=binning,
         debiased=debiased,
+        details=details,
     )
 
 
@@ -187,6 +202,7 @@ def classwise_calibration_error(
     labels: Any,
     *,
     bins: int = 15,
+    weights: Any = None,
     replicates: int = 99,
     alpha: float = 0.05,
     seed: int | None = None,
@@ -200,6 +216,8 @@ def classwise_calibration_error(
         Columns of `P`, from 0.
     bins : int
         1 to 65,536.
+    weights : array_like, shape (n,), optional
+        Weights of rows, at least 0; not drawn from the outcomes.
     replicates : int
         Null replicates; each draws all labels, so they cost O(replicates * n * K).
     alpha, seed
@@ -210,7 +228,7 @@ def classwise_calibration_error(
     CalibrationError
         `parts` holds each class, `worst` the class with the largest error and its number of rows. The lower end comes
         from simultaneous Clopper-Pearson intervals over all classes' bins, the upper end from McDiarmid's inequality:
-        a changed label moves the mean by at most 2 / (n K).
+        a changed label moves the mean by at most 2 / K times its row's share of the weights.
 
     Notes
     -----
@@ -218,7 +236,7 @@ def classwise_calibration_error(
     """
     bins, replicates = read_count(bins, "bins", most=65536), read_count(replicates, "replicates", most=10**6)
     alpha, seed = read_alpha(alpha), read_seed(seed)
-    table = read_multiclass(P, labels)
+    table = read_multiclass(P, labels, weights)
     counts = np.bincount(table.labels, minlength=table.k)
     pieces = [cut(table.one_class(k), bins) for k in range(table.k)]
     cells = pieces[0].scaled(1 / table.k)
@@ -226,11 +244,13 @@ def classwise_calibration_error(
         cells = cells.joined(piece.scaled(1 / table.k))
     values = [float(piece.norm(piece.gaps(), "l1")) for piece in pieces]
     parts = tuple({"label": k, "n": int(counts[k]), "value": value} for k, value in enumerate(values))
-    drawn = _core.draw_labels(table.P, bins, seed, replicates, get_num_threads())
+    given = np.ones(0) if table.weights is None else table.weights
+    drawn = _core.draw_labels(table.P, given, bins, seed, replicates, get_num_threads())
     null = cells.norm(cells.gaps(_used_cells(drawn, pieces, bins)), "l1")
     value = float(np.mean(values))
     lower = error_interval(cells, "l1", alpha)[0]
-    upper = value + 2 / table.k * math.sqrt(math.log(2 / alpha) / (2 * table.n))
+    squares = 1 / table.n if table.weights is None else float(np.square(given / given.sum()).sum())
+    upper = value + 2 / table.k * math.sqrt(math.log(2 / alpha) * squares / 2)
     return CalibrationError(
         name="classwise_calibration_error",
         value=value,
@@ -238,7 +258,7 @@ def classwise_calibration_error(
         upper=min(upper, 2 / table.k),
         level=1 - alpha,
         kind="confidence",
-        method="simultaneous clopper-pearson, mcdiarmid",
+        method=f"{'hoeffding' if cells.weighted else 'simultaneous clopper-pearson'}, mcdiarmid",
         p_value=p_value(value, null),
         null_value=float(null.mean()),
         null_upper=float(np.quantile(null, 1 - alpha)),
@@ -252,10 +272,10 @@ def classwise_calibration_error(
     )
 
 
-def _used_cells(drawn: NDArray[np.int64], pieces: list[Cells], bins: int) -> Floats:
-    """Of counts by class and bin those of non-empty cells, shape (replicates, cells)."""
+def _used_cells(drawn: Floats, pieces: list[Cells], bins: int) -> Floats:
+    """Of sums by class and bin those of non-empty cells, shape (replicates, cells)."""
     used = [np.rint(piece.low * bins).astype(np.int64) for piece in pieces]
-    return np.concatenate([drawn[:, k, places] for k, places in enumerate(used)], axis=1).astype(np.float64)
+    return np.concatenate([drawn[:, k, places] for k, places in enumerate(used)], axis=1)
 
 
 def list_bins(cells: Cells, null: Floats, alpha: float) -> tuple[Bin, ...]:

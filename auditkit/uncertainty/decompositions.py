@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.arguments import one_of
-from auditkit.uncertainty._inputs import Binary, read_count, read_predictions
+from auditkit.uncertainty._inputs import read_count, read_predictions
 from auditkit.uncertainty.bins import cut
 from auditkit.uncertainty.results import Decomposition
 from auditkit.uncertainty.scores import brier, log_loss
@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 SCORES = {"brier": brier, "log_loss": log_loss}
 
 
-def corp(p: Any, y: Any, *, score: str = "brier") -> Decomposition:
+def corp(p: Any, y: Any, *, weights: Any = None, score: str = "brier") -> Decomposition:
     """A mean score as miscalibration - discrimination + uncertainty, by isotonic recalibration.
 
     Parameters
@@ -26,6 +26,8 @@ def corp(p: Any, y: Any, *, score: str = "brier") -> Decomposition:
     p : array_like, shape (n,) or (n, K)
         Probabilities; of a table the confidence of the predicted class.
     y : array_like, shape (n,)
+    weights : array_like, shape (n,), optional
+        Of rows, at least 0.
     score : {"brier", "log_loss"}
 
     Returns
@@ -38,18 +40,19 @@ def corp(p: Any, y: Any, *, score: str = "brier") -> Decomposition:
     Raises
     ------
     InputError
-        AK-UN-001 to AK-UN-003, AK-UN-009.
+        AK-UN-001 to AK-UN-004, AK-UN-009.
 
     Notes
     -----
     Source: Dimitriadis, Gneiting, Jordan, Stable reliability diagrams for probabilistic classifiers (PNAS 2021).
     """
     one_of(score, tuple(SCORES), "score", id="AK-UN-009")
-    data, _ = read_predictions(p, y)
-    steps, outcomes = data.rising.isotonic, np.array([data.y.sum(dtype=np.float64)])
-    value = float(SCORES[score](data.p, data.y).value)
+    data, _ = read_predictions(p, y, weights)
+    steps = data.rising.isotonic
+    rows, outcomes = (column.sum(keepdims=True) for column in (steps.rows, steps.outcomes))
+    value = float(SCORES[score](data.p, data.y, weights=data.weights).value)
     best = _expected(score, steps.height, steps.rows, steps.outcomes)
-    constant = _expected(score, outcomes / data.n, np.array([float(data.n)]), outcomes)
+    constant = _expected(score, outcomes / rows, rows, outcomes)
     return Decomposition(score, value, value - best, constant - best, constant, data.n, data.recalibrated)
 
 
@@ -65,12 +68,12 @@ def _expected(score: str, q: Floats, rows: Floats, outcomes: Floats) -> float:
     return -float(surprise) / float(rows.sum())
 
 
-def murphy(p: Any, y: Any, *, bins: int = 15) -> Decomposition:
+def murphy(p: Any, y: Any, *, weights: Any = None, bins: int = 15) -> Decomposition:
     """The Brier score in binned parts, with what binning leaves over.
 
     Parameters
     ----------
-    p, y
+    p, y, weights
         As in `corp`.
     bins : int
         Of equal width.
@@ -84,20 +87,20 @@ def murphy(p: Any, y: Any, *, bins: int = 15) -> Decomposition:
     Raises
     ------
     InputError
-        AK-UN-001 to AK-UN-003, AK-UN-008.
+        AK-UN-001 to AK-UN-004, AK-UN-008.
 
     Notes
     -----
     Source: Murphy, A new vector partition of the probability score (1973).
     """
     bins = read_count(bins, "bins", most=2**20)
-    data, _ = read_predictions(p, y)
-    cells = cut(Binary(data.p, data.y), bins)
-    rate = float(data.y.mean())
+    data, _ = read_predictions(p, y, weights)
+    cells = cut(data, bins)
+    rate = float(cells.mean_outcome @ cells.importance)
     reliability = float(np.square(cells.gaps()) @ cells.importance)
     resolution = float(np.square(cells.mean_outcome - rate) @ cells.importance)
     uncertainty = rate * (1 - rate)
-    value = float(brier(data.p, data.y).value)
+    value = float(brier(data.p, data.y, weights=data.weights).value)
     residual = value - (reliability - resolution + uncertainty)
     return Decomposition(
         "brier",

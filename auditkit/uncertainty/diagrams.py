@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from auditkit.uncertainty._inputs import Binary, read_alpha, read_count, read_predictions, read_seed
 from auditkit.uncertainty.bins import Cells, cut
 from auditkit.uncertainty.calibration import MOST_BINS, list_bins
-from auditkit.uncertainty.nulls import draw_outcomes, null_outcomes
+from auditkit.uncertainty.nulls import null_outcomes
 from auditkit.uncertainty.results import Reliability
 
 Floats = NDArray[np.float64]
@@ -46,7 +46,7 @@ def reliability(
     -------
     Reliability
         The curve has at most 200 points, each a prediction that occurs; its band is pointwise and drawn from at most
-        200 cells of equal mass. With weights there is no curve.
+        200 cells of equal mass.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def reliability(
     null = null_outcomes(cells, data, replicates, seed)
     return Reliability(
         bins=list_bins(cells, null, alpha),
-        curve=_curve(data, alpha, replicates, seed) if data.weights is None else (),
+        curve=_curve(data, alpha, replicates, seed),
         histogram=tuple(int(rows) for rows in np.histogram(data.p, HISTOGRAM_BINS, (0, 1))[0]),
         n=data.n,
         alpha=alpha,
@@ -83,7 +83,7 @@ def _curve(data: Binary, alpha: float, replicates: int, seed: int) -> tuple[Mapp
     shown = levels[np.unique(np.linspace(0, levels.size - 1, CURVE_POINTS).round().astype(np.int64))]
     fitted = data.rising.isotonic.at(shown)
     cells = cut(data, CURVE_POINTS, "mass")
-    band = _null_band(cells, draw_outcomes(cells, replicates, seed, task=1), alpha)
+    band = _null_band(cells, null_outcomes(cells, data, replicates, seed, task=1), alpha)
     place = np.searchsorted(cells.low, shown, side="right") - 1
     return tuple(
         {"prediction": float(x), "rate": float(rate), "null_lower": float(low), "null_upper": float(high)}

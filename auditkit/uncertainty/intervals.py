@@ -51,13 +51,17 @@ def clopper_pearson(successes: Floats, trials: Floats, alpha: float) -> tuple[Fl
     return low, high
 
 
+def hoeffding(mean: Floats, rows: Floats, alpha: float) -> tuple[Floats, Floats]:
+    """Two-sided intervals of the means of what lies in [0, 1]; weighted rows count as (sum w)^2 / sum w^2."""
+    reach = np.sqrt(math.log(2 / alpha) / (2 * rows))
+    return np.clip(mean - reach, 0, 1), np.clip(mean + reach, 0, 1)
+
+
 def rate_intervals(cells: Cells, alpha: float) -> tuple[Floats, Floats]:
     """Intervals of the true rate of each cell: Clopper-Pearson, with weights Hoeffding."""
     if not cells.weighted:
         return clopper_pearson(cells.outcome, cells.rows, alpha)
-    effective = np.square(cells.weight) / cells.squares
-    reach = np.sqrt(math.log(2 / alpha) / (2 * effective))
-    return np.clip(cells.mean_outcome - reach, 0, 1), np.clip(cells.mean_outcome + reach, 0, 1)
+    return hoeffding(cells.mean_outcome, np.square(cells.weight) / cells.squares, alpha)
 
 
 def error_interval(cells: Cells, norm: str, alpha: float) -> tuple[float, float]:

@@ -17,12 +17,14 @@ MOST_LEVELS = 24
 """Partitions at most: 2^24 bins of the finest."""
 
 
-def minimax_calibration_test(p: Any, y: Any, *, replicates: int = 199, seed: int | None = None) -> Test:
+def minimax_calibration_test(
+    p: Any, y: Any, *, weights: Any = None, replicates: int = 199, seed: int | None = None
+) -> Test:
     """The largest standardised debiased error over partitions into 2, 4, 8, ... bins.
 
     Parameters
     ----------
-    p, y
+    p, y, weights
         As in `auditkit.uncertainty.ks_calibration`.
     replicates : int
         Null replicates, one set for all partitions; they cost O(replicates * n).
@@ -39,17 +41,19 @@ def minimax_calibration_test(p: Any, y: Any, *, replicates: int = 199, seed: int
     Raises
     ------
     InputError
-        AK-UN-001 to AK-UN-003, AK-UN-008.
+        AK-UN-001 to AK-UN-004, AK-UN-008.
 
     Notes
     -----
     Source: Lee, Huang, Hassani, Dobriban, T-Cal (arXiv 2203.01850), section 4.
     """
     replicates, seed = read_count(replicates, "replicates", most=10**6), read_seed(seed)
-    data, _ = read_predictions(p, y)
-    levels = min(max(1, int(np.log2(data.n / 2)) if data.n > 2 else 1), MOST_LEVELS)
-    observed = _core.partition_errors(data.p, data.y, levels)
-    drawn = _core.draw_partitions(data.p, levels, seed, replicates, get_num_threads())
+    data, _ = read_predictions(p, y, weights)
+    rows = data.rising
+    n = rows.p.size
+    levels = min(max(1, int(np.log2(n / 2)) if n > 2 else 1), MOST_LEVELS)
+    observed = _core.partition_errors(rows.p, rows.y, rows.weights, levels)
+    drawn = _core.draw_partitions(rows.p, rows.weights, levels, seed, replicates, get_num_threads())
     pooled = np.vstack([observed[None, :], drawn])
     spread = pooled.std(axis=0)
     # a partition whose outcomes leave no choice says nothing

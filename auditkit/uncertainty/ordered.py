@@ -21,7 +21,7 @@ class Steps:
     level, height : ndarray, shape (k,), float64
         Where each step begins, rising, and its value.
     rows, outcomes : ndarray, shape (k,), float64
-        How many rows lie on it, and their outcomes in sum.
+        How many rows lie on it, and their outcomes in sum, by weight.
     """
 
     level: Floats
@@ -30,8 +30,8 @@ class Steps:
     outcomes: Floats
 
     def at(self, p: NDArray[Any]) -> Floats:
-        """The heights at predictions that are not below the first level."""
-        return np.asarray(self.height[np.searchsorted(self.level, p, side="right") - 1])
+        """The heights at predictions; below the first level that of the first step."""
+        return np.asarray(self.height[np.maximum(np.searchsorted(self.level, p, side="right") - 1, 0)])
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,13 @@ class Ordered:
     p : ndarray, shape (n,), float64 or float32
         Rising.
     y : ndarray, shape (n,), uint8
+    weights : ndarray, shape (n,) or (0,), float64
+        Of rows, above 0; empty where each counts as 1.
     """
 
     p: NDArray[Any]
     y: NDArray[np.uint8]
+    weights: Floats
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
@@ -59,10 +62,13 @@ class Ordered:
         return np.concatenate([self.p[1:] != self.p[:-1], [True]]).view(np.uint8)
 
     def runs(self) -> tuple[Floats, Floats, Floats]:
-        """Distinct predictions, with the rows and the outcomes of each."""
+        """Distinct predictions, with the rows and the outcomes of each, by weight."""
+        levels = self.p[self.starts].astype(np.float64)
+        if self.weights.size:
+            rows = np.add.reduceat(self.weights, self.starts)
+            return levels, rows, np.add.reduceat(self.weights * self.y, self.starts)
         rows = np.diff(self.starts, append=self.p.size).astype(np.float64)
-        outcomes = np.add.reduceat(self.y, self.starts, dtype=np.float64)
-        return self.p[self.starts].astype(np.float64), rows, outcomes
+        return levels, rows, np.add.reduceat(self.y, self.starts, dtype=np.float64)
 
     @cached_property
     def isotonic(self) -> Steps:
@@ -76,19 +82,23 @@ class Ordered:
         return Steps(levels[first], np.clip(fitted[first], 0, 1), *sums)
 
 
-def rising(values: NDArray[Any], outcomes: NDArray[np.uint8]) -> Ordered:
-    """Rows sorted by finite values, float64 or float32.
+def rising(values: NDArray[Any], outcomes: NDArray[np.uint8], weights: Floats | None = None) -> Ordered:
+    """Rows sorted by finite values, float64 or float32; rows of weight 0 are left out.
 
     Numbers of one sign are ordered as their bits are, and the place of the sign holds the outcome: one sort of whole
     numbers, several times faster than an argsort.
     """
+    if weights is not None:
+        used = np.flatnonzero(weights > 0)
+        order = used[np.lexsort((outcomes[used], values[used]))]
+        return Ordered(values[order], outcomes[order], weights[order])
     if values.min() < 0:
         order = np.argsort(values)
-        return Ordered(values[order], outcomes[order])
+        return Ordered(values[order], outcomes[order], np.empty(0))
     whole: Any = np.uint32 if values.dtype == np.float32 else np.uint64
     keys = values.view(whole) << whole(1)
     keys |= outcomes
     keys.sort()
     y = (keys & whole(1)).astype(np.uint8)
     keys >>= whole(1)
-    return Ordered(keys.view(values.dtype), y)
+    return Ordered(keys.view(values.dtype), y, np.empty(0))

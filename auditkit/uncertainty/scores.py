@@ -17,6 +17,7 @@ from auditkit.uncertainty._inputs import (
     read_binary,
     read_finite,
     read_multiclass,
+    read_weights,
 )
 from auditkit.uncertainty.results import Score
 
@@ -107,7 +108,7 @@ def log_loss(p: Any, y: Any, *, weights: Any = None, alpha: float = 0.05) -> Sco
     return mean_score("log_loss", points, alpha, weights=given, details={"clipped": clipped}, warnings=notes)
 
 
-def pinball(y: Any, q: Any, level: float, *, alpha: float = 0.05) -> Score:
+def pinball(y: Any, q: Any, level: float, *, weights: Any = None, alpha: float = 0.05) -> Score:
     """The pinball loss of predicted quantiles.
 
     Parameters
@@ -116,6 +117,8 @@ def pinball(y: Any, q: Any, level: float, *, alpha: float = 0.05) -> Score:
         What happened, and the predicted quantile.
     level : float
         Which quantile, strictly between 0 and 1.
+    weights : array_like, shape (n,), optional
+        Of rows, at least 0.
     alpha : float
         Of the t interval.
 
@@ -127,17 +130,18 @@ def pinball(y: Any, q: Any, level: float, *, alpha: float = 0.05) -> Score:
     Raises
     ------
     InputError
-        AK-UN-005, AK-UN-007.
+        AK-UN-004, AK-UN-005, AK-UN-007.
     """
     level = read_alpha(level, "level")
     q = read_finite(q, "q")
     rest = read_finite(y, "y", q.size) - q
-    return mean_score(
-        "pinball", np.maximum(level * rest, (level - 1) * rest), alpha, details={"level": level}
-    )
+    points, given = np.maximum(level * rest, (level - 1) * rest), read_weights(weights, q.size)
+    return mean_score("pinball", points, alpha, weights=given, details={"level": level})
 
 
-def interval_score(y: Any, lower: Any, upper: Any, alpha: float, *, interval_alpha: float = 0.05) -> Score:
+def interval_score(
+    y: Any, lower: Any, upper: Any, alpha: float, *, weights: Any = None, interval_alpha: float = 0.05
+) -> Score:
     """The interval score of predicted central intervals: width plus a penalty for what they miss.
 
     Parameters
@@ -146,6 +150,8 @@ def interval_score(y: Any, lower: Any, upper: Any, alpha: float, *, interval_alp
         What happened, and the ends; lower is at most upper.
     alpha : float
         1 - nominal coverage of the intervals.
+    weights : array_like, shape (n,), optional
+        Of rows, at least 0.
     interval_alpha : float
         Of the t interval of the score.
 
@@ -157,7 +163,7 @@ def interval_score(y: Any, lower: Any, upper: Any, alpha: float, *, interval_alp
     Raises
     ------
     InputError
-        AK-UN-005, AK-UN-007, AK-UN-021.
+        AK-UN-004, AK-UN-005, AK-UN-007, AK-UN-021.
 
     Notes
     -----
@@ -168,7 +174,8 @@ def interval_score(y: Any, lower: Any, upper: Any, alpha: float, *, interval_alp
     y = read_finite(y, "y", low.size)
     missed = np.maximum(low - y, 0) + np.maximum(y - high, 0)
     points = (high - low) + 2 / alpha * missed
-    return mean_score("interval_score", points, interval_alpha, details={"alpha": alpha})
+    given = read_weights(weights, low.size)
+    return mean_score("interval_score", points, interval_alpha, weights=given, details={"alpha": alpha})
 
 
 def read_ends(lower: Any, upper: Any) -> tuple[Floats, Floats]:

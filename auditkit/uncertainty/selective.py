@@ -10,8 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditkit.results import SCHEMA, Assumption, Note, Result, json_ready
-from auditkit.uncertainty._inputs import Binary, read_alpha, read_finite, read_outcomes
-from auditkit.uncertainty.intervals import clopper_pearson
+from auditkit.uncertainty._inputs import (
+    Binary,
+    read_alpha,
+    read_finite,
+    read_outcomes,
+    read_weights,
+)
+from auditkit.uncertainty.intervals import clopper_pearson, hoeffding
 from auditkit.uncertainty.ordered import Ordered, rising
 from auditkit.uncertainty.results import INDEPENDENT, Score
 
@@ -26,7 +32,7 @@ GIVEN_CONFIDENCES = Assumption(
 )
 
 
-def aurc(confidence: Any, correct: Any, *, alpha: float = 0.05) -> Score:
+def aurc(confidence: Any, correct: Any, *, weights: Any = None, alpha: float = 0.05) -> Score:
     """Area under the curve of risk (errors among accepted rows / accepted rows) against coverage.
 
     Parameters
@@ -35,6 +41,8 @@ def aurc(confidence: Any, correct: Any, *, alpha: float = 0.05) -> Score:
         Larger is surer; any scale.
     correct : array_like, shape (n,)
         1 where the answer is right.
+    weights : array_like, shape (n,), optional
+        Weights of rows, at least 0; not drawn from the answers. Then each row has its share of the coverage.
     alpha : float
         Of the intervals of risks in the details.
 
@@ -43,26 +51,26 @@ def aurc(confidence: Any, correct: Any, *, alpha: float = 0.05) -> Score:
     Score
         An estimate without interval: trapezoids over coverages 1/n to 1, divided by 1 - 1/n. Rows of equal confidence
         share their errors. ``details``: ``excess`` over the order that knows the errors, ``risks`` at fixed coverages
-        with Clopper-Pearson intervals, ``curve`` of at most 200 points.
+        with Clopper-Pearson intervals (with weights Hoeffding's), ``curve`` of at most 200 points.
 
     Raises
     ------
     InputError
-        AK-UN-002, AK-UN-005, AK-UN-007.
+        AK-UN-002, AK-UN-004, AK-UN-005, AK-UN-007.
 
     Notes
     -----
     One sort. Source: Geifman, Uziel, El-Yaniv, Bias-reduced uncertainty estimation (ICLR 2019).
     """
-    return _area("aurc", confidence, correct, alpha, generalised=False)
+    return _area("aurc", _read(confidence, correct, weights), alpha, generalised=False)
 
 
-def augrc(confidence: Any, correct: Any, *, alpha: float = 0.05) -> Score:
+def augrc(confidence: Any, correct: Any, *, weights: Any = None, alpha: float = 0.05) -> Score:
     """Area under the curve of generalised risk (errors among accepted rows / all rows) against coverage.
 
     Parameters
     ----------
-    confidence, correct, alpha
+    confidence, correct, weights, alpha
         As in `aurc`.
 
     Returns
@@ -79,7 +87,7 @@ def augrc(confidence: Any, correct: Any, *, alpha: float = 0.05) -> Score:
     -----
     Source: Traub et al., Overcoming common flaws in the evaluation of selective classification (NeurIPS 2024).
     """
-    return _area("augrc", confidence, correct, alpha, generalised=True)
+    return _area("augrc", _read(confidence, correct, weights), alpha, generalised=True)
 
 
 @dataclass(frozen=True)
@@ -178,29 +186,28 @@ def risk_threshold(confidence: Any, correct: Any, *, risk: float, delta: float =
     )
 
 
-def _read(confidence: Any, correct: Any) -> Ordered:
+def _read(confidence: Any, correct: Any, weights: Any = None) -> Ordered:
     """The answers by rising confidence; an audit gives them as it has them."""
     if isinstance(confidence, Binary):
         return confidence.rising
     sure = read_finite(confidence, "confidence")
-    return rising(sure, read_outcomes(correct, sure.size, "correct"))
+    return rising(sure, read_outcomes(correct, sure.size, "correct"), read_weights(weights, sure.size))
 
 
 def _runs(answers: Ordered) -> tuple[Floats, Floats, Floats]:
-    """Distinct confidences, falling, with rows and errors of each."""
+    """Distinct confidences, falling, with rows and errors of each, by weight."""
     levels, rows, right = answers.runs()
     return levels[::-1], rows[::-1], (rows - right)[::-1]
 
 
-def _area(name: str, confidence: Any, correct: Any, alpha: float, *, generalised: bool) -> Score:
+def _area(name: str, answers: Ordered, alpha: float, *, generalised: bool) -> Score:
     alpha = read_alpha(alpha)
-    answers = _read(confidence, correct)
     n = answers.p.size
     _, rows, errors = _runs(answers)
-    shared = np.repeat(errors / rows, rows.astype(np.int64))
-    value, curve = _under(shared, generalised)
-    ideal, _ = _under(np.sort(1 - answers.y).astype(np.float64), generalised)
-    shown = np.unique(np.linspace(0, n - 1, CURVE_POINTS).round().astype(np.int64))
+    times = np.diff(answers.starts, append=n)[::-1]
+    # rows of equal confidence have no order: each gets its share of their weight and of their errors
+    value, curve = _under(np.repeat(rows / times, times), np.repeat(errors / times, times), generalised)
+    ideal, _ = _under(*_known_errors_last(answers), generalised)
     return Score(
         name=name,
         value=value,
@@ -212,28 +219,50 @@ def _area(name: str, confidence: Any, correct: Any, alpha: float, *, generalised
         n=n,
         details={
             "excess": value - ideal,
-            "risks": _risks(rows, errors, alpha),
-            "curve": [{"coverage": (k + 1) / n, "risk": float(curve[k])} for k in shown.tolist()],
+            "risks": _risks(rows, errors, answers.weights, times, alpha),
+            "curve": curve,
         },
     )
 
 
-def _under(wrong: Floats, generalised: bool) -> tuple[float, Floats]:
-    """Area under the curve of errors in this order, over coverages 1/n to 1, and the curve."""
-    n = wrong.size
-    curve = np.cumsum(wrong) / (n if generalised else np.arange(1, n + 1))
-    if n == 1:
-        return float(curve[0]), curve
-    area = float((curve[1:] + curve[:-1]).sum()) / (2 * n)
-    return area / (1 - 1 / n), curve
+def _known_errors_last(answers: Ordered) -> tuple[Floats, Floats]:
+    """Weights of rows and of errors in the order that knows the errors."""
+    wrong = answers.y[::-1] == 0
+    if not answers.weights.size:
+        return np.ones(wrong.size), np.sort(wrong).astype(np.float64)
+    order = np.argsort(wrong, kind="stable")
+    weights = answers.weights[::-1][order]
+    return weights, np.where(wrong[order], weights, 0.0)
 
 
-def _risks(rows: Floats, errors: Floats, alpha: float) -> list[dict[str, Any]]:
+def _under(sizes: Floats, wrong: Floats, generalised: bool) -> tuple[float, list[dict[str, float]]]:
+    """Area under the curve of rows in this order, from the first row's coverage to 1; points of the curve."""
+    accepted = np.cumsum(sizes)
+    total = float(accepted[-1])
+    risk = np.cumsum(wrong)
+    risk /= total if generalised else accepted
+    shown = np.unique(np.linspace(0, sizes.size - 1, CURVE_POINTS).round().astype(np.int64))
+    curve = [{"coverage": float(accepted[k]) / total, "risk": float(risk[k])} for k in shown.tolist()]
+    if sizes.size == 1:
+        return float(risk[0]), curve
+    area = float(risk[1:] @ sizes[1:] + risk[:-1] @ sizes[1:]) / (2 * total)
+    return area / (1 - float(sizes[0]) / total), curve
+
+
+def _risks(
+    rows: Floats, errors: Floats, weights: Floats, times: NDArray[np.int64], alpha: float
+) -> list[dict[str, Any]]:
     """Risk with its interval where a run of equal confidences first reaches each coverage."""
     accepted, wrong = np.cumsum(rows), np.cumsum(errors)
     places = np.searchsorted(accepted, np.array(COVERAGES) * accepted[-1] * (1 - 1e-12))
     places = np.minimum(places, accepted.size - 1)
-    lows, highs = clopper_pearson(wrong[places], accepted[places], alpha)
+    if weights.size:
+        squares = np.cumsum(np.square(weights[::-1]))[np.cumsum(times)[places] - 1]
+        lows, highs = hoeffding(
+            wrong[places] / accepted[places], np.square(accepted[places]) / squares, alpha
+        )
+    else:
+        lows, highs = clopper_pearson(wrong[places], accepted[places], alpha)
     return [
         {
             "coverage": float(accepted[k] / accepted[-1]),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from auditkit import _core
 from auditkit.arguments import finite_number, refuse
 from auditkit.results import SCHEMA, Assumption, Note, Result, json_ready
-from auditkit.uncertainty._inputs import read_count, read_finite, read_seed
+from auditkit.uncertainty._inputs import read_alpha, read_count, read_finite, read_seed
 from auditkit.uncertainty.nulls import p_value
 from auditkit.uncertainty.results import EXCHANGEABLE, Test
 
@@ -102,7 +102,7 @@ class Martingale(Result):
 
         An exchangeable stream ever raises it with probability at most delta (Ville's inequality).
         """
-        reached = np.flatnonzero(self.log_capital >= -math.log(delta))
+        reached = np.flatnonzero(self.log_capital >= -math.log(read_alpha(delta, "delta")))
         return int(reached[0]) + 1 if reached.size else None
 
     def to_dict(self) -> dict[str, Any]:

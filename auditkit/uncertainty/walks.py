@@ -17,14 +17,20 @@ from auditkit.uncertainty.results import Test
 
 CALIBRATED = "each outcome happens with the predicted probability"
 LEAST_VARIANCE = 100.0
-"""Below this variance of the sum of outcomes, "auto" resamples."""
+"""Below this variance of the sum of outcomes, in squares of the largest weight, "auto" resamples."""
 EDGE = 1e-12
 SURELY_EXCEEDED = 0.05
 """Both limit laws exceed this but for less than exp(-490), and dividing by squares of less would overflow."""
 
 
 def ks_calibration(
-    p: Any, y: Any, *, method: str = "auto", replicates: int = 999, seed: int | None = None
+    p: Any,
+    y: Any,
+    *,
+    weights: Any = None,
+    method: str = "auto",
+    replicates: int = 999,
+    seed: int | None = None,
 ) -> Test:
     """The largest distance of the walk of y - p over sorted predictions from 0 (Kolmogorov-Smirnov type).
 
@@ -34,8 +40,10 @@ def ks_calibration(
         Probabilities; of a table the confidence of the predicted class.
     y : array_like, shape (n,)
         Outcomes 0 and 1; or columns of the table.
+    weights : array_like, shape (n,), optional
+        Weights of rows, at least 0; not drawn from the outcomes.
     method : {"auto", "asymptotic", "resampling"}
-        Where the p-value comes from. Auto: resampling if sum p (1 - p) < 100.
+        Where the p-value comes from. Auto: resampling if sum w^2 p (1 - p) is below 100 times the largest w^2.
     replicates : int
         Of resampling, which costs O(replicates * n).
     seed : int, optional
@@ -44,29 +52,35 @@ def ks_calibration(
     Returns
     -------
     Test
-        The statistic max |D_j|, D_j the sum of y - p over the j least predictions divided by sqrt(sum p (1 - p)); only
-        ends of runs of equal predictions count. Exact when resampled.
+        The statistic max |D_j|, D_j the sum of w (y - p) over the j least predictions divided by
+        sqrt(sum w^2 p (1 - p)); only ends of runs of equal predictions count. Exact when resampled.
 
     Raises
     ------
     InputError
-        AK-UN-001 to AK-UN-003, AK-UN-008, AK-UN-009.
+        AK-UN-001 to AK-UN-004, AK-UN-008, AK-UN-009.
 
     Notes
     -----
     Source: Arrieta-Ibarra et al., Metrics of calibration for probabilistic predictions (JMLR 23, 2022).
     """
-    return _walk_test("kolmogorov_smirnov", p, y, method=method, replicates=replicates, seed=seed)
+    return _walk_test("kolmogorov_smirnov", p, y, weights, method=method, replicates=replicates, seed=seed)
 
 
 def kuiper_calibration(
-    p: Any, y: Any, *, method: str = "auto", replicates: int = 999, seed: int | None = None
+    p: Any,
+    y: Any,
+    *,
+    weights: Any = None,
+    method: str = "auto",
+    replicates: int = 999,
+    seed: int | None = None,
 ) -> Test:
     """The range of the walk of y - p over sorted predictions (Kuiper type).
 
     Parameters
     ----------
-    p, y, method, replicates, seed
+    p, y, weights, method, replicates, seed
         As in `ks_calibration`.
 
     Returns
@@ -83,15 +97,15 @@ def kuiper_calibration(
     -----
     Source: as `ks_calibration`.
     """
-    return _walk_test("kuiper", p, y, method=method, replicates=replicates, seed=seed)
+    return _walk_test("kuiper", p, y, weights, method=method, replicates=replicates, seed=seed)
 
 
-def spiegelhalter(p: Any, y: Any) -> Test:
+def spiegelhalter(p: Any, y: Any, *, weights: Any = None) -> Test:
     """Spiegelhalter's test, two-sided: is the Brier score what these predictions promise?
 
     Parameters
     ----------
-    p, y
+    p, y, weights
         As in `ks_calibration`.
 
     Returns
@@ -103,17 +117,18 @@ def spiegelhalter(p: Any, y: Any) -> Test:
     Raises
     ------
     InputError
-        AK-UN-001 to AK-UN-003.
+        AK-UN-001 to AK-UN-004.
 
     Notes
     -----
     Source: Spiegelhalter, Probabilistic prediction in patient management and clinical trials (1986).
     """
-    data, _ = read_predictions(p, y)
+    data, _ = read_predictions(p, y, weights)
     q = data.p.astype(np.float64)
     inside = np.clip(q, EDGE, 1 - EDGE)
-    variance = float((np.square(1 - 2 * q) * inside * (1 - inside)).sum())
-    z = float(((data.y - q) * (1 - 2 * q)).sum()) / math.sqrt(variance) if variance > 0 else 0.0
+    slope = 1 - 2 * q if data.weights is None else data.weights * (1 - 2 * q)
+    variance = float((np.square(slope) * inside * (1 - inside)).sum())
+    z = float(((data.y - q) * slope).sum()) / math.sqrt(variance) if variance > 0 else 0.0
     against = contradicted(data)
     direction = "overconfident" if z > 0 else "underconfident" if z < 0 else None
     return Test(
@@ -131,26 +146,32 @@ def spiegelhalter(p: Any, y: Any) -> Test:
 
 def contradicted(data: Binary) -> int:
     """Rows that were called impossible and happened, or certain and did not."""
-    return int(np.count_nonzero(((data.p == 0) & (data.y == 1)) | ((data.p == 1) & (data.y == 0))))
+    against = ((data.p == 0) & (data.y == 1)) | ((data.p == 1) & (data.y == 0))
+    return int(np.count_nonzero(against if data.weights is None else against & (data.weights > 0)))
 
 
-def _walk_test(name: str, p: Any, y: Any, *, method: str, replicates: int, seed: int | None) -> Test:
+def _walk_test(
+    name: str, p: Any, y: Any, weights: Any, *, method: str, replicates: int, seed: int | None
+) -> Test:
     one_of(method, ("auto", "asymptotic", "resampling"), "method", id="AK-UN-009")
     replicates, seed = read_count(replicates, "replicates", most=10**6), read_seed(seed)
-    data, _ = read_predictions(p, y)
-    ordered, ends = data.rising.p, data.rising.ends
-    inside = np.clip(ordered.astype(np.float64), EDGE, 1 - EDGE)
-    variance = float((inside * (1 - inside)).sum())
+    data, _ = read_predictions(p, y, weights)
+    rows, ends = data.rising, data.rising.ends
+    inside = np.clip(rows.p.astype(np.float64), EDGE, 1 - EDGE)
+    chances = inside * (1 - inside)
+    squares = np.square(rows.weights)
+    variance = float(squares @ chances if squares.size else chances.sum())
+    few = variance < LEAST_VARIANCE * (float(squares.max()) if squares.size else 1.0)
     scale = math.sqrt(variance)
-    reach = np.array([_core.walk_range(ordered, data.rising.y, ends)])
+    reach = np.array([_core.walk_range(rows.p, rows.y, rows.weights, ends)])
     statistic = float(_statistic(name, reach)[0]) / scale
     against = contradicted(data)
     # what was impossible and happened needs no draws
-    resampled = not against and (method == "resampling" or (method == "auto" and variance < LEAST_VARIANCE))
+    resampled = not against and (method == "resampling" or (method == "auto" and few))
     if against:
         found = 0.0
     elif resampled:
-        null = _core.draw_walks(ordered, ends, seed, replicates, get_num_threads())
+        null = _core.draw_walks(rows.p, rows.weights, ends, seed, replicates, get_num_threads())
         found = p_value(statistic, _statistic(name, null) / scale)
     else:
         found = (ks_tail if name == "kolmogorov_smirnov" else kuiper_tail)(statistic)

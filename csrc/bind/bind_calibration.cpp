@@ -46,14 +46,15 @@ Array sums_of(const Matrix<T>& p, const Bytes& y, const Array& weights, std::int
   require(p.size() == y.size(), "one outcome a prediction");
   require(weights.size() == 0 || weights.size() == p.size(), "one weight a prediction, or none");
   const Binning binning = checked_binning(bins, lows);
-  Array table({py::ssize_t{7}, static_cast<py::ssize_t>(bins)});
+  constexpr std::size_t kinds = 10;
+  Array table({static_cast<py::ssize_t>(kinds), static_cast<py::ssize_t>(bins)});
   double* out = table.mutable_data();
   const py::gil_scoped_release release;
   const auto sums = bin_sums(flat(p), flat(y), view(weights), binning, n_threads);
   for (std::size_t b = 0; b < sums.size(); ++b) {
-    const double row[] = {sums[b].rows,     sums[b].weight, sums[b].prediction, sums[b].outcome,
-                          sums[b].variance, sums[b].skew,   sums[b].squares};
-    for (std::size_t i = 0; i < 7; ++i) out[i * sums.size() + b] = row[i];
+    const double row[kinds] = {sums[b].rows, sums[b].weight,  sums[b].prediction, sums[b].outcome, sums[b].variance,
+                               sums[b].skew, sums[b].squares, sums[b].first_one,  sums[b].second,  sums[b].second_one};
+    for (std::size_t i = 0; i < kinds; ++i) out[i * sums.size() + b] = row[i];
   }
   return table;
 }
@@ -77,17 +78,18 @@ py::list laws_of(const Matrix<T>& p, std::int64_t bins, const Array& lows, const
 }
 
 template <class T>
-IntArray labels_of(const Matrix<T>& p, std::int64_t bins, std::uint64_t seed, std::int64_t replicates,
-                   unsigned n_threads) {
+Array labels_of(const Matrix<T>& p, const Array& weights, std::int64_t bins, std::uint64_t seed,
+                std::int64_t replicates, unsigned n_threads) {
   require(p.ndim() == 2 && p.shape(1) >= 1, "a table of probabilities");
+  require(weights.size() == 0 || weights.size() == p.shape(0), "one weight a row, or none");
   require(bins >= 1 && bins <= 65536 && replicates >= 0, "bins or replicates out of range");
-  IntArray counts({static_cast<py::ssize_t>(replicates), p.shape(1), static_cast<py::ssize_t>(bins)});
-  const std::span<std::int64_t> all{counts.mutable_data(), static_cast<std::size_t>(counts.size())};
+  Array sums({static_cast<py::ssize_t>(replicates), p.shape(1), static_cast<py::ssize_t>(bins)});
+  const std::span<double> all{sums.mutable_data(), static_cast<std::size_t>(sums.size())};
   const py::gil_scoped_release release;
-  std::ranges::fill(all, 0);
-  draw_labels(flat(p), static_cast<std::size_t>(p.shape(1)), static_cast<std::size_t>(bins), seed,
+  std::ranges::fill(all, 0.0);
+  draw_labels(flat(p), view(weights), static_cast<std::size_t>(p.shape(1)), static_cast<std::size_t>(bins), seed,
               static_cast<std::size_t>(replicates), all, n_threads);
-  return counts;
+  return sums;
 }
 
 template <class T>
@@ -98,8 +100,8 @@ void register_bins(py::module_& m) {
         arg("lows").noconvert(), arg("n_threads"));
   m.def("outcome_laws", laws_of<T>, arg("p").noconvert(), arg("bins"), arg("lows").noconvert(),
         arg("wanted").noconvert());
-  m.def("draw_labels", labels_of<T>, arg("p").noconvert(), arg("bins"), arg("seed"), arg("replicates"),
-        arg("n_threads"));
+  m.def("draw_labels", labels_of<T>, arg("p").noconvert(), arg("weights").noconvert(), arg("bins"), arg("seed"),
+        arg("replicates"), arg("n_threads"));
 }
 
 }  // namespace

@@ -20,6 +20,9 @@ void add(BinSums& to, const BinSums& part) {
   to.variance += part.variance;
   to.skew += part.skew;
   to.squares += part.squares;
+  to.first_one += part.first_one;
+  to.second += part.second;
+  to.second_one += part.second_one;
 }
 
 /// Any number has a bin, as bin_rows.hpp says.
@@ -65,8 +68,17 @@ void sum_plain(std::span<const T> p, const std::uint8_t* y, const BinOf& bin_of,
   for (std::size_t cell = 0; cell < 2 * bins; ++cell) {
     for (std::size_t lane = 0; lane < lanes; ++lane) {
       const auto& [rows, first, second, third] = table[cell * lanes + lane].power;
-      add(sums[cell / 2], {rows, rows, first, cell % 2 == 0 ? 0.0 : rows, std::max(first - second, 0.0),
-                           first - 3 * second + 2 * third, rows});
+      const double one = cell % 2 == 0 ? 0.0 : 1.0;
+      add(sums[cell / 2], {.rows = rows,
+                           .weight = rows,
+                           .prediction = first,
+                           .outcome = one * rows,
+                           .variance = std::max(first - second, 0.0),
+                           .skew = first - 3 * second + 2 * third,
+                           .squares = rows,
+                           .first_one = one * first,
+                           .second = second,
+                           .second_one = one * second});
     }
   }
 }
@@ -74,10 +86,18 @@ void sum_plain(std::span<const T> p, const std::uint8_t* y, const BinOf& bin_of,
 template <class T, class BinOf>
 void sum_weighted(std::span<const T> p, const std::uint8_t* y, const double* w, const BinOf& bin_of, BinSums* sums) {
   for (std::size_t row = 0; row < p.size(); ++row) {
-    const double value = static_cast<double>(p[row]), weight = w[row];
+    const double value = static_cast<double>(p[row]), weight = w[row], one = y[row] != 0 ? weight : 0.0;
     const double spread = weight * weight * value * (1 - value);
-    add(sums[bin_of(value)], {1, weight, weight * value, y[row] != 0 ? weight : 0.0, spread,
-                              spread * weight * (1 - 2 * value), weight * weight});
+    add(sums[bin_of(value)], {.rows = 1,
+                              .weight = weight,
+                              .prediction = weight * value,
+                              .outcome = one,
+                              .variance = spread,
+                              .skew = spread * weight * (1 - 2 * value),
+                              .squares = weight * weight,
+                              .first_one = one * value,
+                              .second = weight * value * value,
+                              .second_one = one * value * value});
   }
 }
 
@@ -189,13 +209,13 @@ std::vector<OutcomeLaw> outcome_laws(std::span<const T> p, const Binning& binnin
 }
 
 template <class T>
-void draw_labels(std::span<const T> p, std::size_t classes, std::size_t bins, std::uint64_t seed,
-                 std::size_t replicates, std::span<std::int64_t> counts, unsigned n_threads) {
+void draw_labels(std::span<const T> p, std::span<const double> weights, std::size_t classes, std::size_t bins,
+                 std::uint64_t seed, std::size_t replicates, std::span<double> sums, unsigned n_threads) {
   const EqualWidth bin_of{bins};
   const std::size_t rows = p.size() / classes;
   parallel_for(replicates, 1, n_threads, [&](std::size_t from, std::size_t to) {
     for (std::size_t r = from; r < to; ++r) {
-      std::int64_t* own = counts.data() + r * classes * bins;
+      double* own = sums.data() + r * classes * bins;
       const PhiloxStream stream{seed, r};
       for (std::size_t i = 0; i < rows; i += 2) {
         const PhiloxCounter block = philox_block(stream, i / 2);
@@ -211,7 +231,7 @@ void draw_labels(std::span<const T> p, std::size_t classes, std::size_t bins, st
             if (u < above) break;
           }
           label = std::min(label, last);
-          ++own[label * bins + bin_of(static_cast<double>(q[label]))];
+          own[label * bins + bin_of(static_cast<double>(q[label]))] += weights.empty() ? 1.0 : weights[row];
         }
       }
     }
@@ -225,12 +245,12 @@ template std::int64_t outcome_codes<std::int64_t>(std::span<const std::int64_t>,
 template std::vector<BinSums> bin_sums<float>(std::span<const float>, std::span<const std::uint8_t>,
                                               std::span<const double>, const Binning&, unsigned);
 template std::vector<OutcomeLaw> outcome_laws<float>(std::span<const float>, const Binning&, std::span<const bool>);
-template void draw_labels<float>(std::span<const float>, std::size_t, std::size_t, std::uint64_t, std::size_t,
-                                 std::span<std::int64_t>, unsigned);
+template void draw_labels<float>(std::span<const float>, std::span<const double>, std::size_t, std::size_t,
+                                 std::uint64_t, std::size_t, std::span<double>, unsigned);
 template std::vector<BinSums> bin_sums<double>(std::span<const double>, std::span<const std::uint8_t>,
                                                std::span<const double>, const Binning&, unsigned);
 template std::vector<OutcomeLaw> outcome_laws<double>(std::span<const double>, const Binning&, std::span<const bool>);
-template void draw_labels<double>(std::span<const double>, std::size_t, std::size_t, std::uint64_t, std::size_t,
-                                  std::span<std::int64_t>, unsigned);
+template void draw_labels<double>(std::span<const double>, std::span<const double>, std::size_t, std::size_t,
+                                  std::uint64_t, std::size_t, std::span<double>, unsigned);
 
 }  // namespace auditkit

@@ -17,6 +17,9 @@ struct BinSums {
   double variance = 0;    ///< sum of w^2 p (1 - p)
   double skew = 0;        ///< sum of w^3 p (1 - p) (1 - 2 p)
   double squares = 0;     ///< sum of w^2
+  double first_one = 0;   ///< weighted sum of p over rows with outcome 1
+  double second = 0;      ///< weighted sum of p^2
+  double second_one = 0;  ///< weighted sum of p^2 over rows with outcome 1
 };
 
 struct Probe {
@@ -58,10 +61,11 @@ std::vector<OutcomeLaw> outcome_laws(std::span<const T> p, const Binning& binnin
 
 /// Outcomes by class and bin when each row draws its label from its own probabilities, once a replicate.
 ///
-/// `p` has `classes` columns a row. Replicate r uses the random numbers (seed, r). Sums to `counts`, shape
-/// (replicates, classes, bins): how many rows of bin b of class k drew the label k.
+/// `p` has `classes` columns a row; `weights` is empty or has one value a row. Replicate r uses the random numbers
+/// (seed, r). Adds to `sums`, shape (replicates, classes, bins): the weights of the rows of bin b of class k that drew
+/// the label k.
 template <class T>
-void draw_labels(std::span<const T> p, std::size_t classes, std::size_t bins, std::uint64_t seed,
-                 std::size_t replicates, std::span<std::int64_t> counts, unsigned n_threads);
+void draw_labels(std::span<const T> p, std::span<const double> weights, std::size_t classes, std::size_t bins,
+                 std::uint64_t seed, std::size_t replicates, std::span<double> sums, unsigned n_threads);
 
 }  // namespace auditkit
