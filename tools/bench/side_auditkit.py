@@ -374,12 +374,7 @@ def smooth_error(case: dict[str, Any]) -> Task:
     from auditkit.uncertainty._inputs import read_binary
 
     p, y = predictions(case)
-
-    def run() -> float:
-        data = read_binary(p, y)
-        return fixed_point(_core.spread_residuals(data.p, data.y, GRID + 1))
-
-    return run
+    return lambda: smooth.smooth_error(read_binary(p, y))
 
 
 def adaptive_sets(case: dict[str, Any]) -> Task:
@@ -409,5 +404,3 @@ def adaptive_sets_alone(case: dict[str, Any]) -> Task:
         )
 
     return run
-
-    return lambda: smooth.smooth_error(read_binary(p, y))
