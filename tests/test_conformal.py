@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -60,6 +62,129 @@ def test_a_row_at_its_own_score_keeps_its_label():
     scores = core.adaptive_scores(P, labels, none, 0.0, 0, 1)
     sets = core.adaptive_sets(P, scores, none, 0.0, 0, 1)
     assert sets[np.arange(2000), labels].all()
+
+
+def on_grid(p):
+    """Probabilities as the sums take them: multiples of 2^-52, which add exactly up to two."""
+    return np.round(p.astype(np.float64) * 2.0**52) / 2.0**52
+
+
+def sorted_scores(P, u=None, penalty=0.0, free=0):
+    """Scores of all labels by a full stable sort of each row."""
+    order = np.argsort(-P.astype(np.float64), axis=1, kind="stable")
+    mass = np.take_along_axis(on_grid(P), order, axis=1)
+    before = np.cumsum(mass, axis=1) - mass
+    ranks = np.arange(1, P.shape[1] + 1)
+    shares = np.ones((len(P), 1)) if u is None else u[:, None]
+    by_rank = before + shares * mass
+    by_rank = np.where(ranks > free, by_rank + penalty * (ranks - free), by_rank)
+    scores = np.empty_like(by_rank)
+    np.put_along_axis(scores, order, by_rank, axis=1)
+    return scores
+
+
+def shaped_rows(kind, k, n, seed=0):
+    """Rows with few ties, many, zeros, one certain label, or all labels alike."""
+    rng = np.random.default_rng([seed, k])
+    if kind == "smooth":
+        return rng.dirichlet(np.ones(k), n)
+    if kind == "steep":
+        z = rng.normal(0, 12, (n, k))
+        return np.exp(z - z.max(axis=1, keepdims=True)) / np.exp(z - z.max(axis=1, keepdims=True)).sum(
+            axis=1, keepdims=True
+        )
+    if kind == "ties":
+        counts = rng.multinomial(4 * k, np.full(k, 1 / k), n)
+        return counts / (4 * k)
+    if kind == "certain":
+        return np.eye(k)[rng.integers(0, k, n)]
+    return np.full((n, k), 1 / k)
+
+
+KINDS = ("smooth", "steep", "ties", "certain", "alike")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5, 7, 8, 11, 33, 100, 1000])
+def test_scores_and_sets_are_those_of_a_full_sort_to_the_bit(k, dtype):
+    """Sums are exact, so nothing is excused near a threshold: thresholds are scores, and the numbers beside them."""
+    n = 60 if k < 1000 else 15
+    rng = np.random.default_rng(k)
+    for kind in KINDS:
+        P = shaped_rows(kind, k, n).astype(dtype)
+        labels = rng.integers(0, k, n)
+        for u, penalty, free in (
+            (None, 0.0, 0),
+            (rng.random(n), 0.0, 0),
+            (rng.random(n), 0.013, min(3, k - 1)),
+        ):
+            expected = sorted_scores(P, u, penalty, free)
+            shares = np.empty(0) if u is None else u
+            own = core.adaptive_scores(P, labels, shares, penalty, free, 1)
+            assert np.array_equal(own, expected[np.arange(n), labels]), kind
+            for thresholds in (
+                own,
+                np.nextafter(own, -1),
+                np.nextafter(own, 9),
+                rng.random(n),
+                np.zeros(n),
+                np.full(n, 0.9),
+                np.full(n, 1 + 1e-9),
+                np.full(n, np.inf),
+                np.full(n, np.nan),
+                np.full(n, -0.1),
+            ):
+                found = core.adaptive_sets(P, thresholds, shares, penalty, free, 1)
+                assert np.array_equal(found == 1, expected <= thresholds[:, None]), kind
+
+
+def test_sums_do_not_depend_on_the_order_or_the_type():
+    """Columns in another order, or a table stored in float64, change no score by a bit."""
+    P = shaped_rows("smooth", 100, 300).astype(np.float32)
+    labels = np.arange(300) % 100
+    none = np.empty(0)
+    scores = core.adaptive_scores(P, labels, none, 0.0, 0, 1)
+    assert np.array_equal(scores, core.adaptive_scores(P.astype(np.float64), labels, none, 0.0, 0, 2))
+    places = np.random.default_rng(1).permutation(100)
+    moved = np.ascontiguousarray(P[:, places])
+    assert np.array_equal(scores, core.adaptive_scores(moved, np.argsort(places)[labels], none, 0.0, 0, 1))
+
+
+@pytest.mark.parametrize(("dtypes"), [(np.float32, np.float64), (np.float64, np.float32)])
+def test_tables_of_two_types_keep_ties_with_the_threshold(dtypes):
+    """A table cast by one side only: the row whose score is the threshold still holds its label."""
+    P, labels = tables(99, 12)
+    P = P.astype(np.float32).astype(np.float64)
+    for method in ("lac", "aps", "raps"):
+        sets, threshold = conformal_sets(
+            P.astype(dtypes[0]), labels, P.astype(dtypes[1]), alpha=0.1, method=method
+        )
+        covered = sets[np.arange(99), labels].sum()
+        assert covered >= 90 and threshold < math.inf
+
+
+@pytest.mark.parametrize("alpha", [0.001, 0.01, 0.1, 0.5, 0.97, 0.999])
+@pytest.mark.parametrize("method", ["aps", "raps"])
+@pytest.mark.parametrize("randomized", [False, True])
+def test_whole_calls_are_those_of_a_full_sort(method, randomized, alpha):
+    for k, kind in ((2, "smooth"), (7, "ties"), (30, "steep")):
+        P = shaped_rows(kind, k, 350)
+        labels = (P.cumsum(axis=1) < np.random.default_rng(k).random((350, 1))).sum(axis=1).clip(0, k - 1)
+        cal, test = P[:200], P[200:]
+        u = (
+            (core.philox_uniform(5, 0, 0, 200), core.philox_uniform(5, 1, 0, 150))
+            if randomized
+            else (None, None)
+        )
+        rule = (0.01, 5) if method == "raps" else (0.0, 0)
+        own = np.sort(sorted_scores(cal, u[0], *rule)[np.arange(200), labels[:200]])
+        place = math.ceil(round(201 * (1 - alpha), 9))
+        expected = math.inf if place > 200 else own[place - 1]
+        sets, threshold = conformal_sets(
+            cal, labels[:200], test, alpha=alpha, method=method, randomized=randomized, seed=5
+        )
+        assert threshold == expected
+        assert np.array_equal(sets, sorted_scores(test, u[1], *rule) <= expected)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +250,24 @@ def test_the_same_seed_gives_the_same_sets():
         for _ in range(2)
     )
     assert np.array_equal(first, second)
+
+
+def test_the_pair_knows_how_it_was_made():
+    """A seed that was drawn is told: the call can be repeated."""
+    P, labels = tables(100, 5)
+    given = {"alpha": 0.2, "method": "aps", "randomized": True}
+    made = conformal_sets(P[:50], labels[:50], P[50:], **given)
+    sets, threshold = made
+    assert len(made) == 2 and made.sets is sets and made.threshold == threshold
+    assert (made.alpha, made.method) == (0.2, "aps") and "aps" in repr(made)
+    again = conformal_sets(P[:50], labels[:50], P[50:], **given, seed=made.seed)
+    assert np.array_equal(again.sets, sets) and again.threshold == threshold and again.seed == made.seed
+    for copied in (pickle.loads(pickle.dumps(made)), copy.deepcopy(made)):
+        assert np.array_equal(copied.sets, sets) and vars(copied) == vars(made)
+    with pytest.raises(AttributeError):
+        made.seed = 1
+    for method in ("lac", "aps"):
+        assert conformal_sets(P[:50], labels[:50], P[50:], alpha=0.2, method=method, seed=3).seed is None
 
 
 def test_p_values_are_counts():

@@ -242,6 +242,12 @@ def test_adaptive_sets_at_edge_sizes(dtype, n, k):
         for n_threads in (1, 3):
             assert core.adaptive_scores(p, labels, u, 0.1, 1, n_threads).shape == (n,)
             assert core.adaptive_sets(p, np.full(n, np.inf), u, 0.1, 1, n_threads).all()
+            assert core.adaptive_sets(p, np.full(n, 0.6), u, 0.1, 1, n_threads).shape == (n, k)
+    for odd in (-1.0, 0.0, 2.0, np.inf):
+        assert core.adaptive_sets(np.full((2, k), odd, dtype=dtype), np.ones(2), none, 0.0, 0, 1).shape == (
+            2,
+            k,
+        )
     assert not core.adaptive_sets(np.full((2, k), np.nan), np.ones(2), none, 0.0, 0, 1).any()
 
 

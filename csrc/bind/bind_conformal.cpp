@@ -40,7 +40,6 @@ Flags8 sets_of_rows(const Matrix<T>& p, const Array& thresholds, const Array& u,
   Flags8 sets({p.shape(0), p.shape(1)});
   const auto to = mutable_flat(sets);
   const py::gil_scoped_release release;
-  std::ranges::fill(to, std::uint8_t{0});
   adaptive_sets(flat(p), classes, view(thresholds), view(u), {penalty, free_ranks}, to, n_threads);
   return sets;
 }

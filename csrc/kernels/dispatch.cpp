@@ -26,6 +26,12 @@ namespace auditkit {
     std::remove_pointer_t<WidthCellsFn<double>> width_cells_f64;             \
     std::remove_pointer_t<AddMomentsFn<float>> add_moments_f32;              \
     std::remove_pointer_t<AddMomentsFn<double>> add_moments_f64;             \
+    std::remove_pointer_t<AboveFn<float>> above_f32;                         \
+    std::remove_pointer_t<AboveFn<double>> above_f64;                        \
+    std::remove_pointer_t<MarkAboveFn<float>> mark_above_f32;                \
+    std::remove_pointer_t<MarkAboveFn<double>> mark_above_f64;               \
+    std::remove_pointer_t<CountEqualFn<float>> count_equal_f32;              \
+    std::remove_pointer_t<CountEqualFn<double>> count_equal_f64;             \
   }                                                                          \
   namespace {                                                                \
   constexpr KernelTable kTable_##level{isa_##level::line_panel,              \
@@ -44,7 +50,13 @@ namespace auditkit {
                                        isa_##level::width_cells_f32,         \
                                        isa_##level::width_cells_f64,         \
                                        isa_##level::add_moments_f32,         \
-                                       isa_##level::add_moments_f64};        \
+                                       isa_##level::add_moments_f64,         \
+                                       isa_##level::above_f32,               \
+                                       isa_##level::above_f64,               \
+                                       isa_##level::mark_above_f32,          \
+                                       isa_##level::mark_above_f64,          \
+                                       isa_##level::count_equal_f32,         \
+                                       isa_##level::count_equal_f64};        \
   }
 
 AUDITKIT_DECLARE_LEVEL(baseline)

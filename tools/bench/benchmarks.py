@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import statistics
 import subprocess
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import cases
+import numpy as np
 from peers import Side, TooLong, interpreter
 from report import Report, duration
 
@@ -433,6 +436,51 @@ def calibration(bench: Bench) -> None:
         bench.report.bar(name, _compare_numbers(bench, peer, "smooth_error", case, name), 0.1)
 
 
+def adaptive_sets(bench: Bench) -> None:
+    """Adaptive sets of 100,000 rows of 100 labels on one core, against torchcp, MAPIE and a sort of each row."""
+    peers = [peer for peer in map(bench.peer, ("torchcp", "mapie")) if peer is not None]
+    with contextlib.ExitStack() as stack:
+        sides = [
+            stack.enter_context(side) for side in (Side("numpy", sys.executable, core=bench.core), *peers)
+        ]
+        for scale, size in ((3.5, "small"), (1.7, "large")):
+            for dtype in ("float32", "float64"):
+                case = {"n": 10**5, "k": 100, "scale": scale, "dtype": dtype, "alpha": 0.1, "threads": 1}
+                for task, what in (("adaptive_sets", "all"), ("adaptive_sets_alone", "threshold known")):
+                    _adaptive_pairs(bench, sides, task, case, f"{size} sets, {dtype}, {what}")
+
+
+def _adaptive_pairs(bench: Bench, sides: list[Side], task: str, case: cases.Case, name: str) -> None:
+    """One task on all sides, in turns: the bar over the fastest peer, and how many rows have the same set."""
+    ours: dict[str, list[float]] = {"times": [], "cpu": []}
+    theirs: dict[str, dict[str, list[float]]] = {side.name: {"times": [], "cpu": []} for side in sides}
+    for _ in range(2):
+        for side in sides:
+            _extend(ours, bench.ask(task, case, seconds=0.5))
+            answer = side.ask(task, case, seconds=3.0, repeats=2)
+            if "error" in answer:
+                raise RuntimeError(f"{side.name}: {answer['error']}")
+            _extend(theirs[side.name], answer)
+    least, fastest = bench.report.row(name, ours), math.inf
+    for side in sides:
+        other = bench.report.row(name, theirs[side.name], side=side.name)
+        fastest = fastest if side.name == "numpy" else min(fastest, other)
+        size, equal = _equal_sets(bench, side, task, case)
+        text = f"{side.name} / auditkit = {other / least:.3g}; {equal:.4%} of the sets equal, mean size {size:.4g}"
+        bench.report.line(name, text, ratio=other / least, equal=equal)
+    if fastest < math.inf:
+        bench.report.bar(f"over the fastest peer, {name}", least / fastest, 1 / 3, unit="x")
+
+
+def _equal_sets(bench: Bench, side: Side, task: str, case: cases.Case) -> tuple[float, float]:
+    """The mean size of the other side's sets, and the share of rows whose set is the same on both sides."""
+    paths = [str(bench.folder / f"{name}.npy") for name in ("ours", "theirs")]
+    bench.ask(task, case | {"sets": paths[0]}, seconds=0, repeats=1)
+    size = side.ask(task, case | {"sets": paths[1]}, seconds=0, repeats=1)["value"]
+    ours, theirs = (np.load(path) for path in paths)
+    return size, float((ours == theirs).all(axis=1).mean())
+
+
 def crps(bench: Bench) -> None:
     """The score of 10,000 conformal predictive laws on one core, against crepes: its evaluation, and its sums alone."""
     peer = bench.peer("crepes")
@@ -501,6 +549,7 @@ BENCHMARKS: dict[str, Callable[[Bench], None]] = {
     "kernel-gradient": kernel_gradient,
     "neighbours": neighbours,
     "calibration": calibration,
+    "adaptive-sets": adaptive_sets,
     "crps": crps,
     "startup": startup,
 }

@@ -126,6 +126,29 @@ def predictions(case: Case) -> tuple[Any, Any]:
     return (1 / (1 + np.exp(-case["slope"] * z))).astype(np.float32), y
 
 
+def class_tables(case: Case) -> tuple[Any, Any, Any]:
+    """Class probabilities of n calibration rows, their labels drawn from them, and those of n more rows.
+
+    Softmax of normal numbers of deviation `scale`: the larger, the smaller the sets.
+    """
+    rng = np.random.default_rng([case["n"], case["k"]])
+    tables = []
+    for _ in range(2):
+        z = rng.normal(0, case["scale"], (case["n"], case["k"]))
+        e = np.exp(z - z.max(axis=1, keepdims=True))
+        tables.append(e / e.sum(axis=1, keepdims=True))
+    draws = rng.random((case["n"], 1))
+    y = (tables[0].cumsum(axis=1) < draws).sum(axis=1).clip(0, case["k"] - 1)
+    return tables[0].astype(case["dtype"]), y, tables[1].astype(case["dtype"])
+
+
+def keep_sets(case: Case, sets: Any) -> float:
+    """The mean size of sets of labels; the sets into the file of the case, if it names one."""
+    if "sets" in case:
+        np.save(case["sets"], np.packbits(sets, axis=1))
+    return float(np.count_nonzero(sets) / len(sets))
+
+
 def residual_rows(case: Case) -> tuple[Any, Any, Any]:
     """Residuals of `calibration` rows, and predictions and outcomes of `test` rows, all standard normal."""
     rng = np.random.default_rng([case["calibration"], case["test"]])

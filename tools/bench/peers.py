@@ -20,6 +20,8 @@ PEERS = {
     "torchmetrics": "1.9.0",
     "netcal": "1.4.0",
     "relplot": "1.0.3",
+    "torchcp": "1.2.1",
+    "mapie": "1.6.0",
     "crepes": "0.9.1",
 }
 BESIDE = {
@@ -27,8 +29,13 @@ BESIDE = {
     "torchmetrics": ["torch==2.13.0", "numpy==2.4.6"],
     "netcal": ["torch==2.13.0", "numpy==2.4.6", "scipy==1.17.1"],
     "relplot": ["numpy==2.4.6", "scipy==1.17.1"],
+    "torchcp": ["torch==2.13.0", "numpy==2.4.6", "scipy==1.17.1", "scikit-learn==1.9.1", "tqdm==4.70.1"],
+    "mapie": ["numpy==2.4.6", "scipy==1.17.1", "scikit-learn==1.9.1"],
     "crepes": ["numpy==2.4.6", "scipy==1.17.1", "pandas==3.1.1", "scikit-learn==1.9.1"],
 }  # what a peer needs but does not pin
+ALONE = (
+    "torchcp",
+)  # without what they ask for: a part of it must be compiled against another, and is not measured
 _UNSET = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # settings of one machine that would slow its NumPy
 
 
@@ -41,9 +48,10 @@ def interpreter(peer: str, cache: Path) -> str:
         print(f"installing {peer}=={PEERS[peer]} into {home}", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(home)], check=True)
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run(
-            [*pip, f"{peer}=={PEERS[peer]}", *BESIDE.get(peer, [])], check=True, stderr=subprocess.DEVNULL
-        )
+        own, beside = [f"{peer}=={PEERS[peer]}"], BESIDE.get(peer, [])
+        steps = [["--no-deps", *own], beside] if peer in ALONE else [[*own, *beside]]
+        for packages in steps:
+            subprocess.run([*pip, *packages], check=True, stderr=subprocess.DEVNULL)
         ready.touch()
     return str(python)
 

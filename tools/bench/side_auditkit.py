@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cases import labelled_rows, predictions, residual_rows
+from cases import class_tables, keep_sets, labelled_rows, predictions, residual_rows
 
 import auditkit
 
@@ -377,12 +377,42 @@ def smooth_error(case: dict[str, Any]) -> Task:
     return lambda: smooth.smooth_error(read_binary(p, y))
 
 
+def adaptive_sets(case: dict[str, Any]) -> Task:
+    """Calibration and sets, rows of both tables checked."""
+    from auditkit.uncertainty import conformal_sets
+
+    auditkit.set_num_threads(case["threads"])
+    P, y, Q = class_tables(case)
+    return lambda: keep_sets(case, conformal_sets(P, y, Q, alpha=case["alpha"], method="aps")[0])
+
+
+def adaptive_sets_alone(case: dict[str, Any]) -> Task:
+    """Sets from a threshold that is known, rows checked."""
+    from auditkit import _core
+    from auditkit.uncertainty import conformal_sets
+    from auditkit.uncertainty._inputs import read_multiclass
+
+    auditkit.set_num_threads(case["threads"])
+    P, y, Q = class_tables(case)
+    threshold = conformal_sets(P, y, Q[:1], alpha=case["alpha"], method="aps")[1]
+    no_labels, none = np.zeros(len(Q), dtype=np.int64), np.empty(0)
+
+    def run() -> float:
+        table = read_multiclass(Q, no_labels).P
+        return keep_sets(
+            case, _core.adaptive_sets(table, np.full(len(Q), threshold), none, 0.0, 0, case["threads"])
+        )
+
+    return run
+
+
 def law_score(case: dict[str, Any]) -> Task:
     """The score of conformal predictive laws with its t interval, from residuals on."""
     from auditkit.uncertainty.predictive import conformal_predictive
 
     auditkit.set_num_threads(case["threads"])
     residuals, predicted, y = residual_rows(case)
+    conformal_predictive(predicted, residuals).crps(y)  # libraries are loaded before the clock runs
     return lambda: conformal_predictive(predicted, residuals).crps(y).value
 
 

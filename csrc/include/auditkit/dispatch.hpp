@@ -1,6 +1,7 @@
 /// Which instruction set the kernels use: the best the processor has, capped by the environment variable AUDITKIT_ISA.
 #pragma once
 
+#include "auditkit/adaptive_rows.hpp"
 #include "auditkit/bin_rows.hpp"
 #include "auditkit/kernel_tiles.hpp"
 #include "auditkit/line_panels.hpp"
@@ -30,6 +31,12 @@ struct KernelTable {
   WidthCellsFn<double> width_cells_f64;
   AddMomentsFn<float> add_moments_f32;
   AddMomentsFn<double> add_moments_f64;
+  AboveFn<float> above_f32;
+  AboveFn<double> above_f64;
+  MarkAboveFn<float> mark_above_f32;
+  MarkAboveFn<double> mark_above_f64;
+  CountEqualFn<float> count_equal_f32;
+  CountEqualFn<double> count_equal_f64;
 };
 
 /// Chosen at first use and fixed from then on.
