@@ -15,7 +15,7 @@ PACKAGE = ROOT / "auditkit"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = ("torch", "opacus", "sklearn", "scipy", "matplotlib", "cupy", "dask", "ray")
 # Modules that subclass a library's classes, loaded only by name: what they may import at their top.
-SUBCLASSES = {"auditkit.batchpi.estimators": {"sklearn"}}
+SUBCLASSES = {"auditkit.batchpi.estimators": {"sklearn"}, "auditkit.uncertainty.estimators": {"sklearn"}}
 ERROR_ID = re.compile(r"\bAK-[A-Z]{2}-\d{3}\b")
 
 
