@@ -1,6 +1,6 @@
 """Split conformal prediction around a fitted model, in the manner of scikit-learn.
 
-The module subclasses classes of scikit-learn, hence imports it; `auditkit.uncertainty` loads it by name when first used.
+The module subclasses classes of scikit-learn, hence imports it; the package loads it by name when first used.
 """
 
 from __future__ import annotations
