@@ -44,7 +44,7 @@ SCORE_WORDS = {
     "interval_score": "interval score",
     "aurc": "area under the risk-coverage curve",
     "augrc": "area under the generalised risk-coverage curve",
-    "off_distribution_auroc": "share of pairs in which the row off the distribution is the less certain",
+    "off_distribution_auroc": "AUROC of rows off the distribution",
 }
 ABOUT_WORDS = {
     "probability": "the probability of class 1",
