@@ -153,6 +153,7 @@ FORBIDDEN = {
     ),
     "auditkit/batchpi": ("auditkit.cli", "auditkit.privacy", "auditkit.engine", "auditkit.bayes_error"),
     "auditkit/bayes_error": ("auditkit.cli", "auditkit.privacy", "auditkit.engine", "auditkit.batchpi"),
+    "auditkit/testing": ("auditkit.cli", "auditkit.report", "pytest"),
     "auditkit/conditions.py": ("auditkit.cli", "auditkit.privacy", "auditkit.batchpi", "auditkit.report"),
     "auditkit/report": (
         "auditkit.cli",
