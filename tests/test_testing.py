@@ -85,7 +85,7 @@ def test_a_group_that_hides_in_the_whole_is_found_and_named():
 
 
 def test_calibrated_models_fail_as_rarely_as_promised():
-    failed, repeats, alpha = 0, 200, 0.1
+    failed, repeats, alpha = 0, 80, 0.1
     for seed in range(repeats):
         p, y = rows(seed, n=200)
         try:

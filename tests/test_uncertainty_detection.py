@@ -92,7 +92,7 @@ def test_the_interval_ends_where_relative_entropy_says():
 @pytest.mark.parametrize("truth", [0.5, 0.9, 0.99])
 def test_intervals_hold_the_truth_as_often_as_promised(truth):
     """At the law with the largest variance: inside constant, outside a coin."""
-    rng, repeats, held, approximate = np.random.default_rng(3), 300, 0, 0
+    rng, repeats, held, approximate = np.random.default_rng(3), 150, 0, 0
     for _ in range(repeats):
         outside = np.where(rng.random(30) < truth, 1.0, -1.0)
         found = off_distribution_auroc(np.zeros(60), outside)
@@ -101,7 +101,9 @@ def test_intervals_hold_the_truth_as_often_as_promised(truth):
         approximate += low <= truth <= high
     # Hoeffding's bound in its relative-entropy form: at least 95%, three deviations of the count
     assert held / repeats >= 0.95 - 3 * math.sqrt(0.05 * 0.95 / repeats)
-    assert approximate / repeats >= 0.82  # nothing is promised; 86% at the worst of 80 settings
+    assert (
+        approximate / repeats >= 0.75
+    )  # nothing is promised: 86% at the worst of 80 settings, less four deviations
 
 
 def test_epistemic_uncertainty_of_an_ensemble_rises_off_distribution():

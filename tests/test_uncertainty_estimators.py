@@ -23,7 +23,7 @@ from auditkit import InputError
 from auditkit.uncertainty.conformal import conformal_interval, conformal_sets
 from auditkit.uncertainty.estimators import ConformalClassifier, ConformalRegressor
 
-REPEATS = 200
+REPEATS = 100
 
 
 def labelled(rng, n):

@@ -304,7 +304,7 @@ def _numbers(torch: Any, out: Any, n: int) -> Floats:
     if out.ndim not in (1, 2) or out.shape[0] != n or out.numel() == 0:
         wanted = f"of shape (n,) or (n, K) for {n:,} rows"
         refuse("model(X)", wanted, f"of shape {tuple(out.shape)}", id="AK-UN-052")
-    return np.asarray(out.detach().to(device="cpu", dtype=torch.float64).numpy())
+    return np.asarray(out.detach().cpu().to(torch.float64).numpy())
 
 
 def _kind_of(raw: Floats, name: str) -> str:
