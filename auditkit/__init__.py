@@ -32,6 +32,8 @@ __all__ = [
     "load_result",
     "privacy",
     "set_num_threads",
+    "testing",
+    "uncertainty",
 ]
 
 _HOME = {
@@ -45,7 +47,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("batchpi", "bayes_error", "privacy"):
+    if name in ("batchpi", "bayes_error", "privacy", "testing", "uncertainty"):
         return importlib.import_module(f"auditkit.{name}")
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)

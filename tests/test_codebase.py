@@ -15,7 +15,7 @@ PACKAGE = ROOT / "auditkit"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = ("torch", "opacus", "sklearn", "scipy", "matplotlib", "cupy", "dask", "ray")
 # Modules that subclass a library's classes, loaded only by name: what they may import at their top.
-SUBCLASSES = {"auditkit.batchpi.estimators": {"sklearn"}}
+SUBCLASSES = {"auditkit.batchpi.estimators": {"sklearn"}, "auditkit.uncertainty.estimators": {"sklearn"}}
 ERROR_ID = re.compile(r"\bAK-[A-Z]{2}-\d{3}\b")
 
 
@@ -153,6 +153,7 @@ FORBIDDEN = {
     ),
     "auditkit/batchpi": ("auditkit.cli", "auditkit.privacy", "auditkit.engine", "auditkit.bayes_error"),
     "auditkit/bayes_error": ("auditkit.cli", "auditkit.privacy", "auditkit.engine", "auditkit.batchpi"),
+    "auditkit/testing": ("auditkit.cli", "auditkit.report", "pytest"),
     "auditkit/conditions.py": ("auditkit.cli", "auditkit.privacy", "auditkit.batchpi", "auditkit.report"),
     "auditkit/report": (
         "auditkit.cli",

@@ -80,5 +80,9 @@ def test_python_examples_give_what_the_page_shows(page):
 def test_module_docstrings_are_doctests_that_pass():
     import importlib
 
-    for name in ("auditkit.privacy.epsilon.posterior", "auditkit.privacy.epsilon.sequential"):
+    for name in (
+        "auditkit.privacy.epsilon.posterior",
+        "auditkit.privacy.epsilon.sequential",
+        "auditkit.uncertainty.estimators",
+    ):
         assert doctest.testmod(importlib.import_module(name)).failed == 0

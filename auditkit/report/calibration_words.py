@@ -45,6 +45,7 @@ SCORE_WORDS = {
     "interval_score": "interval score",
     "aurc": "area under the risk-coverage curve",
     "augrc": "area under the generalised risk-coverage curve",
+    "off_distribution_auroc": "AUROC of rows off the distribution",
 }
 ABOUT_WORDS = {
     "probability": "the probability of class 1",
@@ -116,7 +117,8 @@ def _single_sentence(found: Calibration) -> str:
         name = SCORE_WORDS.get(score.name, score.name.replace("_", " "))
         ends = _ends(score.lower, score.upper)
         within = f", {ends} with{_chance(score.level, score.kind).removeprefix(' with')}" if ends else ""
-        return f"mean {name} {nearest_text(score.value)}{within}"
+        mean = "" if score.name == "off_distribution_auroc" else "mean "
+        return f"{mean}{name} {nearest_text(score.value)}{within}"
     for part in found.parts:
         name = SCORE_WORDS.get(part.score, part.score)
         return f"of a mean {name} of {nearest_text(part.value)}, {nearest_text(part.miscalibration)} is miscalibration"

@@ -17,15 +17,30 @@ if TYPE_CHECKING:
         classwise_calibration_error,
         top_label_calibration_error,
     )
-    from auditkit.uncertainty.conformal import conformal_interval, conformal_sets
+    from auditkit.uncertainty.conformal import ConformalSets, conformal_interval, conformal_sets
     from auditkit.uncertainty.coverage_audits import coverage_audit
     from auditkit.uncertainty.covering import coverage
     from auditkit.uncertainty.crps import crps_ensemble, crps_gaussian
     from auditkit.uncertainty.decompositions import corp, murphy
+    from auditkit.uncertainty.detection import off_distribution_auroc
     from auditkit.uncertainty.diagrams import reliability
+    from auditkit.uncertainty.estimators import ConformalClassifier, ConformalRegressor, PredictedIntervals
     from auditkit.uncertainty.members import MemberDecomposition, decompose, decompose_regression
     from auditkit.uncertainty.minimax import minimax_calibration_test
-    from auditkit.uncertainty.pit import QuantileCalibration, pit_test, pit_values, quantile_calibration
+    from auditkit.uncertainty.models import (
+        ModelProbabilities,
+        audit_classifier,
+        audit_regressor,
+        model_probabilities,
+    )
+    from auditkit.uncertainty.pit import (
+        QuantileCalibration,
+        discrete_pit,
+        pit_test,
+        pit_values,
+        quantile_calibration,
+    )
+    from auditkit.uncertainty.predictive import ConformalPredictive, conformal_predictive
     from auditkit.uncertainty.results import (
         CalibrationError,
         CoverageResult,
@@ -43,15 +58,23 @@ if TYPE_CHECKING:
 _HOME = {
     "CalibrationAudit": "audit_results",
     "CalibrationError": "results",
+    "ConformalClassifier": "estimators",
+    "ConformalPredictive": "predictive",
+    "ConformalRegressor": "estimators",
+    "ConformalSets": "conformal",
     "CoverageAudit": "audit_results",
     "CoverageResult": "results",
     "Decomposition": "results",
     "MemberDecomposition": "members",
+    "ModelProbabilities": "models",
+    "PredictedIntervals": "estimators",
     "QuantileCalibration": "pit",
     "Reliability": "results",
     "RiskThreshold": "selective",
     "Score": "results",
     "Test": "results",
+    "audit_classifier": "models",
+    "audit_regressor": "models",
     "augrc": "selective",
     "aurc": "selective",
     "benjamini_hochberg": "adjustments",
@@ -62,6 +85,7 @@ _HOME = {
     "classwise_calibration_error": "calibration",
     "conformal_interval": "conformal",
     "conformal_p_values": "streams",
+    "conformal_predictive": "predictive",
     "conformal_sets": "conformal",
     "corp": "decompositions",
     "coverage": "covering",
@@ -70,6 +94,7 @@ _HOME = {
     "crps_gaussian": "crps",
     "decompose": "members",
     "decompose_regression": "members",
+    "discrete_pit": "pit",
     "holm": "adjustments",
     "interval_score": "scores",
     "jumper_martingale": "streams",
@@ -77,7 +102,9 @@ _HOME = {
     "kuiper_calibration": "walks",
     "log_loss": "scores",
     "minimax_calibration_test": "minimax",
+    "model_probabilities": "models",
     "murphy": "decompositions",
+    "off_distribution_auroc": "detection",
     "paired_difference": "scores",
     "pinball": "scores",
     "pit_test": "pit",
@@ -93,15 +120,23 @@ _HOME = {
 __all__ = [
     "CalibrationAudit",
     "CalibrationError",
+    "ConformalClassifier",
+    "ConformalPredictive",
+    "ConformalRegressor",
+    "ConformalSets",
     "CoverageAudit",
     "CoverageResult",
     "Decomposition",
     "MemberDecomposition",
+    "ModelProbabilities",
+    "PredictedIntervals",
     "QuantileCalibration",
     "Reliability",
     "RiskThreshold",
     "Score",
     "Test",
+    "audit_classifier",
+    "audit_regressor",
     "augrc",
     "aurc",
     "benjamini_hochberg",
@@ -112,6 +147,7 @@ __all__ = [
     "classwise_calibration_error",
     "conformal_interval",
     "conformal_p_values",
+    "conformal_predictive",
     "conformal_sets",
     "corp",
     "coverage",
@@ -120,6 +156,7 @@ __all__ = [
     "crps_gaussian",
     "decompose",
     "decompose_regression",
+    "discrete_pit",
     "holm",
     "interval_score",
     "jumper_martingale",
@@ -127,7 +164,9 @@ __all__ = [
     "kuiper_calibration",
     "log_loss",
     "minimax_calibration_test",
+    "model_probabilities",
     "murphy",
+    "off_distribution_auroc",
     "paired_difference",
     "pinball",
     "pit_test",
