@@ -18,16 +18,19 @@ def sample(n, seed, slope=1.0):
     return 1 / (1 + np.exp(-slope * z)), (rng.random(n) < 1 / (1 + np.exp(-z))).astype(np.uint8), z
 
 
-@pytest.mark.parametrize(("norm", "debiased"), [("l1", False), ("l2", False), ("l2", True), ("max", False)])
-def test_cells_stand_for_rows(norm, debiased):
+@pytest.mark.parametrize(
+    ("norm", "debiased", "bins"),
+    [("l1", False, 8), ("l2", False, 8), ("l2", True, 8), ("max", False, 8), ("l1", False, 1)],
+)
+def test_cells_stand_for_rows(norm, debiased, bins):
     """Resampling rows and computing anew gives the same law: means and spreads within five standard errors."""
     p, y, _ = sample(800, 1, 1.3)
-    cells, rng, draws = cut(read_binary(p, y), 8), np.random.default_rng(0), 500
+    cells, rng, draws = cut(read_binary(p, y), bins), np.random.default_rng(0), 500
     fast = bootstrap_errors(cells, norm, debiased=debiased, replicates=4000, seed=1)
     slow = np.empty(draws)
     for draw in range(draws):
         rows = rng.integers(0, 800, 800)
-        again = cut(read_binary(p[rows], y[rows]), 8)
+        again = cut(read_binary(p[rows], y[rows]), bins)
         squared = again.debiased_square() if debiased else None
         slow[draw] = np.sqrt(max(squared, 0)) if debiased else again.norm(again.gaps(), norm)
     assert abs(fast.mean() - slow.mean()) < 5 * slow.std() / np.sqrt(draws)

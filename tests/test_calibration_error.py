@@ -390,3 +390,19 @@ def test_inputs_are_read_once():
 
 def test_p_values_count_ties():
     assert p_value(0.5, np.array([0.5, 0.4, 0.6])) == 3 / 4
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("bins", [1, 7, 10, 15, 3000])
+def test_bins_are_products_in_double_precision(dtype, bins):
+    """Beside every edge the last digit decides, whatever the instruction set."""
+    edges = (np.arange(bins + 1) / bins).astype(dtype)
+    p = np.concatenate([np.nextafter(edges, dtype(-1))[1:], edges, np.nextafter(edges, dtype(2))[:-1]])
+    y = (np.arange(p.size) % 2).astype(np.uint8)
+    found = core.bin_sums(p, y, np.empty(0), bins, np.empty(0), 1)
+    exact = p.astype(np.float64)
+    place = np.minimum((exact * bins).astype(int), bins - 1)
+    assert np.array_equal(found[0], np.bincount(place, minlength=bins))
+    assert np.array_equal(found[3], np.bincount(place, y, minlength=bins))
+    for row, values in ((2, exact), (7, exact * y), (8, exact**2), (9, exact**2 * y)):
+        assert found[row] == pytest.approx(np.bincount(place, values, minlength=bins), rel=1e-13, abs=1e-300)

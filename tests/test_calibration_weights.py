@@ -9,6 +9,7 @@ from scipy import stats
 from auditkit.runtime import core
 from auditkit.uncertainty.audits import calibration_audit
 from auditkit.uncertainty.calibration import classwise_calibration_error
+from auditkit.uncertainty.crps import crps_ensemble, crps_gaussian
 from auditkit.uncertainty.decompositions import corp, murphy
 from auditkit.uncertainty.diagrams import reliability
 from auditkit.uncertainty.minimax import minimax_calibration_test
@@ -170,6 +171,8 @@ def test_an_audit_of_weighted_rows():
     "score",
     [
         lambda y, w: pinball(y, np.zeros(y.size), 0.2, weights=w),
+        lambda y, w: crps_gaussian(y, np.zeros(y.size), np.ones(y.size), weights=w),
+        lambda y, w: crps_ensemble(y, np.tile([-1.0, 0.5, 2.0], (y.size, 1)), weights=w),
         lambda y, w: interval_score(y, np.full(y.size, -1.0), np.ones(y.size), 0.2, weights=w),
     ],
 )

@@ -10,20 +10,22 @@ from numpy.typing import NDArray
 
 from auditkit.arguments import refuse
 from auditkit.errors import InputError
-from auditkit.uncertainty._inputs import as_numbers, read_finite
+from auditkit.uncertainty._inputs import as_numbers, read_finite, read_weights
 from auditkit.uncertainty.results import Score
 from auditkit.uncertainty.scores import mean_score
 
 Floats = NDArray[np.float64]
 
 
-def crps_gaussian(y: Any, mean: Any, sd: Any, *, alpha: float = 0.05) -> Score:
+def crps_gaussian(y: Any, mean: Any, sd: Any, *, weights: Any = None, alpha: float = 0.05) -> Score:
     """CRPS of normal predictive laws, in units of y.
 
     Parameters
     ----------
     y, mean, sd : array_like, shape (n,)
         What happened, and the predicted mean and standard deviation, above 0.
+    weights : array_like, shape (n,), optional
+        Of rows, at least 0.
     alpha : float
         Of the t interval.
 
@@ -34,7 +36,7 @@ def crps_gaussian(y: Any, mean: Any, sd: Any, *, alpha: float = 0.05) -> Score:
     Raises
     ------
     InputError
-        AK-UN-005, AK-UN-007, AK-UN-023.
+        AK-UN-004, AK-UN-005, AK-UN-007, AK-UN-023.
 
     Notes
     -----
@@ -46,10 +48,13 @@ def crps_gaussian(y: Any, mean: Any, sd: Any, *, alpha: float = 0.05) -> Score:
     z = (read_finite(y, "y", mean.size) - mean) / sd
     density = np.exp(-np.square(z) / 2) / math.sqrt(2 * math.pi)
     points = sd * (z * (2 * ndtr(z) - 1) + 2 * density - 1 / math.sqrt(math.pi))
-    return mean_score("crps", points, alpha, details={"law": "gaussian"})
+    given = read_weights(weights, points.size)
+    return mean_score("crps", points, alpha, weights=given, details={"law": "gaussian"})
 
 
-def crps_ensemble(y: Any, members: Any, *, fair: bool = False, alpha: float = 0.05) -> Score:
+def crps_ensemble(
+    y: Any, members: Any, *, fair: bool = False, weights: Any = None, alpha: float = 0.05
+) -> Score:
     """CRPS of ensembles, in units of y.
 
     Parameters
@@ -60,6 +65,8 @@ def crps_ensemble(y: Any, members: Any, *, fair: bool = False, alpha: float = 0.
     fair : bool
         Divide the spread by 2 m (m - 1) instead of 2 m^2: unbiased for the law that members were drawn from; needs
         two members. May be negative.
+    weights : array_like, shape (n,), optional
+        Of rows, at least 0.
     alpha : float
         Of the t interval.
 
@@ -70,7 +77,7 @@ def crps_ensemble(y: Any, members: Any, *, fair: bool = False, alpha: float = 0.
     Raises
     ------
     InputError
-        AK-UN-005, AK-UN-007, AK-UN-024.
+        AK-UN-004, AK-UN-005, AK-UN-007, AK-UN-024.
 
     Notes
     -----
@@ -88,7 +95,8 @@ def crps_ensemble(y: Any, members: Any, *, fair: bool = False, alpha: float = 0.
     table = np.sort(table, axis=1)
     spread = 2 * table @ (2 * np.arange(1, m + 1) - m - 1.0)
     points = np.abs(table - y[:, None]).mean(axis=1) - spread / (2 * m * (m - 1 if fair else m))
-    return mean_score("crps", points, alpha, details={"law": "ensemble", "members": m, "fair": fair})
+    about = {"law": "ensemble", "members": m, "fair": fair}
+    return mean_score("crps", points, alpha, weights=read_weights(weights, y.size), details=about)
 
 
 def read_gaussian(mean: Any, sd: Any) -> tuple[Floats, Floats]:
