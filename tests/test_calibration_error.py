@@ -406,3 +406,22 @@ def test_bins_are_products_in_double_precision(dtype, bins):
     assert np.array_equal(found[3], np.bincount(place, y, minlength=bins))
     for row, values in ((2, exact), (7, exact * y), (8, exact**2), (9, exact**2 * y)):
         assert found[row] == pytest.approx(np.bincount(place, values, minlength=bins), rel=1e-13, abs=1e-300)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("place", [0, 4095, 4096, 9999])
+def test_what_is_no_probability_is_found_anywhere(dtype, place):
+    p = np.linspace(0, 1, 10_000).astype(dtype)
+    assert core.first_bad_probability(p, 1e-6) == (-1, False)
+    tiny, one = np.finfo(dtype).smallest_subnormal, dtype(1)
+    for value in (-0.0, tiny, np.nextafter(one, dtype(0))):
+        p[place] = value
+        assert core.first_bad_probability(p, 1e-6) == (-1, False)
+    for value in (-tiny, np.nextafter(one, dtype(2)), -5e-7, 1 + 5e-7):
+        p[place] = value
+        assert core.first_bad_probability(p, 1e-6) == (-1, True)
+    for value in (np.nan, -np.nan, np.inf, -np.inf, 1.01, -2e-6, 1e30, -1e30, -1.5):
+        p[place] = value
+        assert core.first_bad_probability(p, 1e-6) == (place, True)
+    p[5000] = -1
+    assert core.first_bad_probability(p, 1e-6)[0] == min(place, 5000)

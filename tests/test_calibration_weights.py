@@ -13,6 +13,7 @@ from auditkit.uncertainty.crps import crps_ensemble, crps_gaussian
 from auditkit.uncertainty.decompositions import corp, murphy
 from auditkit.uncertainty.diagrams import reliability
 from auditkit.uncertainty.minimax import minimax_calibration_test
+from auditkit.uncertainty.predictive import conformal_predictive
 from auditkit.uncertainty.scores import interval_score, pinball
 from auditkit.uncertainty.selective import augrc, aurc
 from auditkit.uncertainty.smooth import smooth_calibration_error
@@ -171,6 +172,7 @@ def test_an_audit_of_weighted_rows():
     "score",
     [
         lambda y, w: pinball(y, np.zeros(y.size), 0.2, weights=w),
+        lambda y, w: conformal_predictive(np.zeros(y.size), [-1.0, 0.2, 2.0]).crps(y, weights=w),
         lambda y, w: crps_gaussian(y, np.zeros(y.size), np.ones(y.size), weights=w),
         lambda y, w: crps_ensemble(y, np.tile([-1.0, 0.5, 2.0], (y.size, 1)), weights=w),
         lambda y, w: interval_score(y, np.full(y.size, -1.0), np.ones(y.size), 0.2, weights=w),

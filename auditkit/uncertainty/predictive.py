@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from auditkit import _core
 from auditkit.arguments import decimal_number, one_of, refuse
 from auditkit.runtime import get_num_threads
-from auditkit.uncertainty._inputs import read_alpha, read_finite, read_groups, read_seed
+from auditkit.uncertainty._inputs import read_alpha, read_finite, read_groups, read_seed, read_weights
 from auditkit.uncertainty.adjustments import holm
 from auditkit.uncertainty.results import Score, Test
 from auditkit.uncertainty.scores import mean_score
@@ -222,7 +222,7 @@ class ConformalPredictive:
         assert exact is not None
         return self._end(exact / 2, upper=False), self._end(1 - exact / 2, upper=True)
 
-    def crps(self, y: Any, *, alpha: float = 0.05) -> Score:
+    def crps(self, y: Any, *, weights: Any = None, alpha: float = 0.05) -> Score:
         """The continuous ranked probability score of the laws, in units of y.
 
         The 1 / (n + 1) left open has no place of its own: a law that kept it at infinity would have an infinite score.
@@ -233,6 +233,8 @@ class ConformalPredictive:
         ----------
         y : array_like, shape (m,)
             What happened.
+        weights : array_like, shape (m,), optional
+            Of rows, at least 0.
         alpha : float
             Of the t interval, which is about these laws: the calibration rows are given.
 
@@ -244,7 +246,7 @@ class ConformalPredictive:
         Raises
         ------
         InputError
-            AK-UN-005, AK-UN-007, AK-UN-041; AK-UN-042 for rows of a group without calibration rows.
+            AK-UN-004, AK-UN-005, AK-UN-007, AK-UN-041; AK-UN-042 for rows of a group without calibration rows.
 
         Notes
         -----
@@ -256,9 +258,8 @@ class ConformalPredictive:
         points = _core.law_scores(
             self._atoms, self._starts, *self._tables, self._codes, z, self.scales, get_num_threads()
         )
-        return mean_score(
-            "crps", points, alpha, details={"law": "conformal", "n_calibration": self.n_calibration}
-        )
+        about = {"law": "conformal", "n_calibration": self.n_calibration}
+        return mean_score("crps", points, alpha, weights=read_weights(weights, points.size), details=about)
 
     @cached_property
     def _sizes(self) -> Ints:

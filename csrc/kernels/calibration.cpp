@@ -1,6 +1,7 @@
 #include "auditkit/calibration.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <type_traits>
 
 #include "auditkit/dispatch.hpp"
@@ -152,26 +153,27 @@ std::vector<OutcomeLaw> add_rows(std::span<const T> p, const BinOf& bin_of, std:
 
 template <class T>
 Probe probe_probabilities(std::span<const T> p, double slack) {
+  // Numbers of [0, 1] are those whose bits are at most the bits of 1, as whole numbers. So a difference and the sign
+  // tell, without a branch a row, which every compiler turns into vector code; only blocks with anything else are
+  // looked at.
+  using Bits = std::conditional_t<sizeof(T) == 8, std::uint64_t, std::uint32_t>;
+  constexpr Bits one = std::bit_cast<Bits>(T{1}), sign = Bits{1} << (8 * sizeof(T) - 1);
   const T low = static_cast<T>(-slack), high = static_cast<T>(1 + slack);
-  // Without a branch a row, so that the compiler turns it into vector code; the rare second look finds the place.
-  bool inside = true, within = true;
+  Probe found;
   constexpr std::size_t block = 4096;
   for (std::size_t begin = 0; begin < p.size(); begin += block) {
-    const std::size_t end = std::min(p.size(), begin + block);
-    int out = 0, far = 0;
-    for (std::size_t row = begin; row < end; ++row) {
-      out |= static_cast<int>(!(p[row] >= T{0})) | static_cast<int>(!(p[row] <= T{1}));
-      far |= static_cast<int>(!(p[row] >= low)) | static_cast<int>(!(p[row] <= high));
+    const auto rows = p.subspan(begin, std::min(block, p.size() - begin));
+    Bits beyond = 0;
+    for (const T value : rows) {
+      const Bits bits = std::bit_cast<Bits>(value);
+      beyond |= (one - bits) | bits;
     }
-    inside = inside && out == 0;
-    within = within && far == 0;
-    if (!within) {
-      const auto bad = std::find_if(p.begin() + static_cast<std::ptrdiff_t>(begin), p.end(),
-                                    [&](T value) { return !(value >= low && value <= high); });
-      return {bad - p.begin(), true};
-    }
+    if ((beyond & sign) == 0) continue;
+    const auto bad = std::ranges::find_if(rows, [&](T value) { return !(value >= low && value <= high); });
+    if (bad != rows.end()) return {static_cast<std::int64_t>(begin) + (bad - rows.begin()), true};
+    found.outside = found.outside || std::ranges::any_of(rows, [](T value) { return value < T{0} || value > T{1}; });
   }
-  return {-1, !inside};
+  return found;
 }
 
 template <class T>
