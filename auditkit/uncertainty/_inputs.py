@@ -115,25 +115,30 @@ def read_multiclass(
     P: Any, labels: Any, weights: Any = None, *, names: tuple[str, str] = ("P", "y")
 ) -> Multiclass:
     """Class probabilities and labels (AK-UN-001, AK-UN-002, AK-UN-003, AK-UN-004)."""
-    array = as_numbers(P, names[0])
+    table = read_table(P, names[0])
+    n, k = table.shape
+    return Multiclass(table, read_labels(labels, n, k, names[1]), read_weights(weights, n))
+
+
+def read_table(P: Any, what: str) -> NDArray[Any]:
+    """Class probabilities, float64 or float32, of rows that sum to one (AK-UN-001, AK-UN-003)."""
+    array = as_numbers(P, what)
     if array.ndim != 2 or array.shape[0] == 0 or array.shape[1] < 2:
-        refuse(names[0], "rows of two columns or more", f"of shape {array.shape}", id="AK-UN-001")
-    table: NDArray[Any] = np.ascontiguousarray(array)
-    flat = _in_unit_interval(table.reshape(-1), names[0], columns=array.shape[1])
-    table = flat.reshape(table.shape)
+        refuse(what, "rows of two columns or more", f"of shape {array.shape}", id="AK-UN-001")
+    flat = _in_unit_interval(np.ascontiguousarray(array).reshape(-1), what, columns=array.shape[1])
+    table: NDArray[Any] = flat.reshape(array.shape)
     sums = table.sum(axis=1, dtype=np.float64)
     bad = np.flatnonzero(np.abs(sums - 1) > SUM_SLACK)
     if bad.size:
         hint = "give probabilities, not scores: apply softmax first"
         refuse(
-            f"{names[0]}[{bad[0]}]",
+            f"{what}[{bad[0]}]",
             "probabilities that sum to one",
             f"{sums[bad[0]]:.6g} in sum",
             id="AK-UN-003",
             hint=hint,
         )
-    n, k = array.shape
-    return Multiclass(table, read_labels(labels, n, k, names[1]), read_weights(weights, n))
+    return table
 
 
 def read_predictions(

@@ -244,7 +244,7 @@ def classwise_calibration_error(
         cells = cells.joined(piece.scaled(1 / table.k))
     values = [float(piece.norm(piece.gaps(), "l1")) for piece in pieces]
     parts = tuple({"label": k, "n": int(counts[k]), "value": value} for k, value in enumerate(values))
-    given = np.ones(0) if table.weights is None else table.weights
+    given = np.empty(0) if table.weights is None else table.weights
     drawn = _core.draw_labels(table.P, given, bins, seed, replicates, get_num_threads())
     null = cells.norm(cells.gaps(_used_cells(drawn, pieces, bins)), "l1")
     value = float(np.mean(values))

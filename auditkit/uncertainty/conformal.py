@@ -14,13 +14,13 @@ from auditkit.arguments import decimal_number, finite_number, one_of, refuse
 from auditkit.runtime import get_num_threads
 from auditkit.uncertainty._inputs import (
     Multiclass,
-    as_numbers,
     read_alpha,
     read_count,
     read_finite,
     read_groups,
     read_multiclass,
     read_seed,
+    read_table,
 )
 
 Floats = NDArray[np.float64]
@@ -136,19 +136,19 @@ def conformal_sets(
     one_of(method, METHODS, "method", id="AK-UN-009")
     level, seed = read_alpha(alpha), read_seed(seed)
     calibration = read_multiclass(P_cal, y_cal, names=("P_cal", "y_cal"))
-    asked = as_numbers(P_test, "P_test")
-    test = read_multiclass(asked, np.zeros(asked.shape[:1], dtype=np.int64), names=("P_test", "y_test"))
-    if test.k != calibration.k:
-        refuse("P_test", f"rows of {calibration.k} columns as P_cal", f"of {test.k}", id="AK-UN-034")
+    test = read_table(P_test, "P_test")
+    m, k = test.shape
+    if k != calibration.k:
+        refuse("P_test", f"rows of {calibration.k} columns as P_cal", f"of {k}", id="AK-UN-034")
     rule = _read_rule(method, penalty, free_ranks)
     random = method != "lac" and randomized
-    shares = _shares(calibration.n, test.n, random, seed)
+    shares = _shares(calibration.n, m, random, seed)
     scores = _label_scores(calibration, rule, shares[0])
-    threshold, of_row = _thresholds(scores, test.n, level, groups)
+    threshold, of_row = _thresholds(scores, m, level, groups)
     if rule is None:
-        sets = np.subtract(1, test.P, dtype=np.float64) <= of_row[:, None]
+        sets = np.subtract(1, test, dtype=np.float64) <= of_row[:, None]
     else:
-        sets = _core.adaptive_sets(test.P, of_row, shares[1], *rule, get_num_threads()).view(np.bool_)
+        sets = _core.adaptive_sets(test, of_row, shares[1], *rule, get_num_threads()).view(np.bool_)
     return ConformalSets(sets, threshold, level, method, seed if random else None)
 
 

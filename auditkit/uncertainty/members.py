@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from auditkit.arguments import refuse
 from auditkit.results import SCHEMA, Assumption, Note, Result, json_ready
-from auditkit.uncertainty._inputs import as_numbers, read_multiclass
+from auditkit.uncertainty._inputs import as_numbers, read_table
 from auditkit.uncertainty.results import INDEPENDENT
 
 Floats = NDArray[np.float64]
@@ -100,10 +100,7 @@ def decompose(probabilities: Any) -> MemberDecomposition:
         refuse(
             "probabilities", "of two members or more, (M, n, K)", f"of shape {array.shape}", id="AK-UN-026"
         )
-    labels = np.zeros(array.shape[1], dtype=np.int64)
-    tables = [
-        read_multiclass(table, labels, names=(f"probabilities[{m}]", "y")).P for m, table in enumerate(array)
-    ]
+    tables = [read_table(table, f"probabilities[{m}]") for m, table in enumerate(array)]
     members = np.stack(tables).astype(np.float64)
     disagreement, pairs = _disagreement(members.argmax(axis=2), members.shape[2])
     variance = _split("variance", members, _spread)

@@ -16,7 +16,7 @@ from auditkit.uncertainty._inputs import (
     SUM_SLACK,
     as_numbers,
     read_count,
-    read_multiclass,
+    read_table,
 )
 from auditkit.uncertainty.audit_results import CalibrationAudit, CoverageAudit
 from auditkit.uncertainty.audits import calibration_audit
@@ -360,8 +360,7 @@ def _predict_proba(model: Any, X: Any) -> Floats:
     if table.ndim != 2 or table.shape[0] == 0 or table.shape[1] < 2:
         wanted = "one row a row and two columns or more"
         refuse("predict_proba(X)", wanted, f"of shape {table.shape}", id="AK-UN-052")
-    placeholder = np.zeros(len(table), dtype=np.int64)
-    return np.asarray(read_multiclass(table, placeholder, names=("predict_proba(X)", "y")).P)
+    return read_table(table, "predict_proba(X)")
 
 
 def _read_classes(classes: Any, k: int) -> NDArray[Any]:

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "auditkit/dispatch.hpp"
+#include "auditkit/exact_sum.hpp"
 #include "auditkit/parallel.hpp"
 #include "auditkit/philox.hpp"
 
@@ -24,34 +25,6 @@ constexpr std::size_t kTile = 2048;             ///< sums that one thread works 
 constexpr double kSplitWork = 2e8;
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
-
-/// hi + lo with nothing lost but 2^-106 of the largest partial sum.
-class ExactSum {
- public:
-  void add(double x) {
-    const double sum = hi_ + x;
-    const double part = sum - hi_;
-    lo_ += (hi_ - (sum - part)) + (x - part);
-    hi_ = sum;
-  }
-
-  void add_product(double count, double x) {
-    const double product = count * x;
-    add(product);
-    add(std::fma(count, x, -product));
-  }
-
-  /// The least double that is not below the sum, `margin` added.
-  double upper(double margin) const {
-    const double sum = hi_ + lo_;
-    const double rest = lo_ - (sum - hi_);
-    if (margin == 0.0 && rest <= 0.0) return sum;
-    return std::nextafter(sum + margin, kInfinity);
-  }
-
- private:
-  double hi_ = 0.0, lo_ = 0.0;
-};
 
 /// The edge of the upper concave hull of (i, V_i) that holds total / m, and the problem that is left on it: choose m
 /// items of offset x = i - a that add up to `rest`, least sum of the costs

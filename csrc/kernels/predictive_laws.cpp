@@ -5,28 +5,13 @@
 #include <limits>
 #include <utility>
 
+#include "auditkit/exact_sum.hpp"
 #include "auditkit/parallel.hpp"
 
 namespace auditkit {
 namespace {
 
 constexpr std::size_t kValues = 4096;  // a chunk of a parallel loop
-
-/// A sum of terms of at least 0 whose rounding is carried along (Knuth's exact addition).
-class CarriedSum {
- public:
-  double add(double term) {
-    const double next = sum_ + term;
-    const double back = next - sum_;
-    carry_ += (sum_ - (next - back)) + (term - back);
-    sum_ = next;
-    return sum_ + carry_;
-  }
-
- private:
-  double sum_ = 0;
-  double carry_ = 0;
-};
 
 /// Counts are far below 2^63: signed ones convert in one instruction.
 double real(std::size_t count) { return static_cast<double>(static_cast<std::int64_t>(count)); }
@@ -90,12 +75,17 @@ void law_tables(const StepLaws& laws, std::span<double> left, std::span<double> 
     const auto [atoms, first, step] = law(laws, static_cast<std::int64_t>(g));
     const std::size_t n = atoms.size();
     if (n == 0) continue;
-    CarriedSum up, down;
+    ExactSum up, down;
     left[first] = 0;
-    for (std::size_t k = 1; k < n; ++k) left[first + k] = up.add(square(real(k) * step) * (atoms[k] - atoms[k - 1]));
+    for (std::size_t k = 1; k < n; ++k) {
+      up.add(square(real(k) * step) * (atoms[k] - atoms[k - 1]));
+      left[first + k] = up.value();
+    }
     right[first + n - 1] = 0;
-    for (std::size_t k = n - 1; k > 0; --k)
-      right[first + k - 1] = down.add(square(real(n - k) * step) * (atoms[k] - atoms[k - 1]));
+    for (std::size_t k = n - 1; k > 0; --k) {
+      down.add(square(real(n - k) * step) * (atoms[k] - atoms[k - 1]));
+      right[first + k - 1] = down.value();
+    }
   }
 }
 
